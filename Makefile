@@ -1,0 +1,118 @@
+# Thin: each target is a rule or one script.
+#
+#   make                 all daemons, release build
+#   make BUILD=asan      the same with ASan and UBSan (debug, tsan likewise), beside the release build
+#   make unit            builds and runs the unit tests of BUILD
+#   make lint            everything that is checked without running
+#   make gen             what the contracts in proto/ generate
+BUILD ?= release
+CC     = gcc
+PYTHON ?= python3
+
+out := build/$(BUILD)-$(CC)
+gen := build/gen
+
+packages := libevent_core libevent_pthreads libpq hiredis jansson libjwt libsodium libutf8proc \
+            libidn2 libcurl libcrypto libcrypt libzip
+warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wno-missing-field-initializers -Wno-format-nonliteral
+hardening := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+flags_release := -O2 -g $(hardening)
+flags_debug   := -O0 -g3
+flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
+flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN
+link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
+
+CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
+CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
+LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lhttp_parser -lm -lpthread
+
+ccache := $(shell command -v ccache)
+compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+layers   := base sys codec store bus http service
+services := auth main-health
+
+lib_src  := $(filter-out %_test.c,$(wildcard $(layers:%=libcommon/%/*.c)))
+lib_obj  := $(lib_src:%.c=$(out)/%.o)
+daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
+tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
+
+.PHONY: all gen unit lint fuzz clean
+.SECONDEXPANSION:
+.SECONDARY:
+
+all: $(daemons)
+
+# ---- generated from the contracts
+gen: $(gen)/.stamp
+$(gen)/.stamp: $(shell find proto services/*/migrations libcommon -name '*.yaml' -o -name '*.py' -o -name '*.sql' 2>/dev/null)
+	@mkdir -p $(gen)
+	$(PYTHON) proto/generate/generate.py --proto proto --out $(gen)
+	@touch $@
+
+# The generated files are known by name, so that the first `make` on a fresh clone builds them too.
+gen_common   := events keys errors
+gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_migrations.c
+$(gen)/%.c: $(gen)/.stamp ;
+gen_common_obj := $(gen_common:%=$(out)/gen/%.o)
+
+$(out)/gen/%.o: $(gen)/%.c
+	@mkdir -p $(@D)
+	$(compile)
+
+$(out)/%.o: %.c | $(gen)/.stamp
+	@mkdir -p $(@D)
+	$(compile)
+
+# ---- the library: one archive per layer, so that a unit test links its own layer and lower ones only
+define layer_rules
+$(out)/libsalus-$(1).a: $(filter $(out)/libcommon/$(1)/%,$(lib_obj))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach l,$(layers),$(eval $(call layer_rules,$(l))))
+archives_base    := $(out)/libsalus-base.a
+archives_sys     := $(out)/libsalus-sys.a $(archives_base)
+archives_codec   := $(out)/libsalus-codec.a $(archives_sys)
+archives_store   := $(out)/libsalus-store.a $(archives_codec)
+archives_bus     := $(out)/libsalus-bus.a $(archives_store)
+archives_http    := $(out)/libsalus-http.a $(archives_bus)
+archives_service := $(out)/libsalus-service.a $(archives_http)
+
+# ---- daemons
+service_name = $(subst -,_,$(1))
+service_obj  = $(patsubst %.c,$(out)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
+service_gen  = $(out)/gen/$(call service_name,$(1))_api.o $(out)/gen/$(call service_name,$(1))_migrations.o
+$(out)/bin/salus-%: $$(call service_obj,$$*) $$(call service_gen,$$*) $(gen_common_obj) $(archives_service)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# ---- unit tests: x_test.c beside x.c
+define test_rules
+$(out)/libcommon/$(1)/%_test: $(out)/libcommon/$(1)/%_test.o $(archives_$(1)) $$(if $(filter bus http service,$(1)),$(gen_common_obj))
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+endef
+$(foreach l,$(layers),$(eval $(call test_rules,$(l))))
+
+# A service's tests link its objects without main.c through an archive: only what the test needs is pulled in.
+define service_test_rules
+$(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1)))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+$(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(call service_gen,$(1)) $(gen_common_obj) $(archives_service)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+endef
+$(foreach s,$(services),$(eval $(call service_test_rules,$(s))))
+
+unit: $(tests)
+	@scripts/run-unit-tests $(tests)
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf build
+
+-include $(shell find $(out) -name '*.d' 2>/dev/null)

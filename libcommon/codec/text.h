@@ -1,0 +1,23 @@
+#pragma once
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+/* What text must be before it is compared or stored: Unicode normal forms and the named formats. */
+
+/* NFC of well-formed UTF-8, in the arena; absent when the input is not well-formed. */
+struct cm_str cm_text_nfc(struct cm_arena *arena, struct cm_str text);
+/* For comparing names and e-mail addresses: NFC, case-folded. */
+struct cm_str cm_text_fold(struct cm_arena *arena, struct cm_str text);
+
+/* RFC 5321 lengths (64 @ 255, 254 in all), dot-atom local part or UTF-8 (RFC 6531), IDNA 2008 domain
+ * with at least two labels; no quoted local parts, no address literals. */
+bool cm_email_is_valid(struct cm_str email);
+/* The form to compare and to look up by: local part folded, domain as lower-case A-labels. Absent
+ * when not valid. */
+struct cm_str cm_email_canonical(struct cm_arena *arena, struct cm_str email);
+/* An IANA zone or link name of the machine's tz database, case-sensitive. */
+bool cm_time_zone_is_known(struct cm_str name);
+/* Well-formed BCP 47 (RFC 5646 section 2.1). */
+bool cm_language_is_valid(struct cm_str tag);

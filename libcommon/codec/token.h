@@ -1,0 +1,76 @@
+#pragma once
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "base/uuid.h"
+
+/*
+ * Access tokens: ES256 JWTs (RFC 7519, RFC 9068 `typ: at+jwt`), one algorithm, nothing negotiable.
+ * A strict header check of our own comes before libjwt's signature check: exactly alg, typ, kid.
+ */
+struct cm_claims {
+        struct cm_uuid sub; /* user */
+        struct cm_uuid sid; /* session */
+        struct cm_uuid tenant;
+        struct cm_uuid jti;
+        int32_t type;     /* 1 patient, 2 doctor, 3 admin, 4 institution */
+        char scope[512];  /* blank-separated */
+        cm_time issued_at;
+        cm_time expires_at;
+};
+
+enum cm_token_outcome {
+        CM_TOKEN_MALFORMED = 1, /* not a token of ours at all */
+        CM_TOKEN_UNKNOWN_KEY,
+        CM_TOKEN_BAD_SIGNATURE,
+        CM_TOKEN_EXPIRED,
+        CM_TOKEN_NOT_YET,
+        CM_TOKEN_WRONG_ISSUER,
+        CM_TOKEN_WRONG_AUDIENCE,
+        CM_TOKEN_REVOKED,
+};
+const char *cm_token_outcome_name(int outcome);
+
+/* A set of public keys, from a JWK set. Immutable once made. */
+struct cm_key_set;
+int cm_key_set_parse(struct cm_str jwks_json, struct cm_key_set **keys_r) CM_MUST_CHECK;
+void cm_key_set_free(struct cm_key_set **keys);
+
+struct cm_token_policy {
+        const char *issuer;
+        const char *audience;
+        int64_t leeway_us; /* of clocks, at most a minute */
+};
+
+/* 0, or an outcome in order: form, key, signature, then claims. Pure; costs about 45 µs. */
+int cm_token_verify(const struct cm_key_set *keys, const struct cm_token_policy *policy,
+                    struct cm_str token, cm_time now, struct cm_claims *claims_r) CM_MUST_CHECK;
+
+/* The signing side (auth). */
+struct cm_signing_key;
+int cm_signing_key_generate(struct cm_signing_key **key_r) CM_MUST_CHECK;
+/* From PKCS #8 PEM. */
+int cm_signing_key_parse(struct cm_str pem, struct cm_signing_key **key_r) CM_MUST_CHECK;
+void cm_signing_key_free(struct cm_signing_key **key);
+const char *cm_signing_key_id(const struct cm_signing_key *key); /* RFC 7638 thumbprint */
+void cm_signing_key_pem(const struct cm_signing_key *key, struct cm_buf *pem); /* secret */
+void cm_signing_key_jwk(const struct cm_signing_key *key, struct cm_buf *json); /* public */
+int cm_token_sign(const struct cm_signing_key *key, const struct cm_token_policy *policy,
+                  const struct cm_claims *claims, struct cm_buf *token) CM_MUST_CHECK;
+
+/*
+ * Verified tokens, kept by digest until they expire or are revoked, so a token costs its signature
+ * once a worker. Bounded: the least recently used goes. One thread.
+ */
+struct cm_token_cache;
+struct cm_token_cache *cm_token_cache_new(size_t max_tokens);
+void cm_token_cache_free(struct cm_token_cache **cache);
+/* Like cm_token_verify, through the cache. CM_TOKEN_REVOKED for tokens and sessions dropped below. */
+int cm_token_cache_verify(struct cm_token_cache *cache, const struct cm_key_set *keys,
+                          const struct cm_token_policy *policy, struct cm_str token, cm_time now,
+                          const struct cm_claims **claims_r) CM_MUST_CHECK;
+/* A token id or session id that is revoked until `until`. */
+void cm_token_cache_revoke(struct cm_token_cache *cache, const struct cm_uuid *id, cm_time until);
+void cm_token_cache_clear(struct cm_token_cache *cache); /* keys changed */
