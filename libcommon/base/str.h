@@ -16,7 +16,7 @@ struct cm_str {
 };
 
 #define CM_STR(literal) ((struct cm_str){ "" literal, sizeof(literal) - 1 })
-#define CM_STR_NONE ((struct cm_str){ NULL, 0 })
+#define CM_STR_NONE     ((struct cm_str){ NULL, 0 })
 /* For printf: "%.*s". */
 #define CM_STR_ARG(s) (int)(s).len, (s).data ? (s).data : ""
 

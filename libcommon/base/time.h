@@ -11,17 +11,18 @@
 typedef int64_t cm_time;
 typedef int32_t cm_date;
 
-#define CM_SECOND INT64_C(1000000)
+#define CM_SECOND      INT64_C(1000000)
 #define CM_MILLISECOND INT64_C(1000)
-#define CM_MINUTE (60 * CM_SECOND)
-#define CM_HOUR (60 * CM_MINUTE)
-#define CM_DAY (24 * CM_HOUR)
+#define CM_MINUTE      (60 * CM_SECOND)
+#define CM_HOUR        (60 * CM_MINUTE)
+#define CM_DAY         (24 * CM_HOUR)
 
 #define CM_TIME_TEXT_SIZE sizeof("2026-11-20T20:15:12.123456Z")
 #define CM_DATE_TEXT_SIZE sizeof("2026-11-20")
 
-/* Years 0001 to 9999. RFC 3339 with a zone designator; up to 9 fraction digits, cut to microseconds;
- * second 60 is refused. `offset_minutes_r` (may be NULL) is the offset that the text named. */
+/* Years 0001 to 9999. RFC 3339 with a zone designator; up to 9 fraction digits, cut to
+ * microseconds; second 60 is refused. `offset_minutes_r` (may be NULL) is the offset that the text
+ * named. */
 bool cm_time_parse(struct cm_str text, cm_time *time_r, int *offset_minutes_r);
 /* RFC 3339 in UTC, fraction without trailing zeros ("…:12Z", "…:12.5Z"). Returns `out`. */
 const char *cm_time_format(cm_time time, char out[CM_TIME_TEXT_SIZE]);

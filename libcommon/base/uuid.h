@@ -5,7 +5,8 @@
 #include "base/str.h"
 #include "base/time.h"
 
-/* UUIDs (RFC 9562). Ids that we make are version 7: time-ordered, so they fill an index from its right edge. */
+/* UUIDs (RFC 9562). Ids that we make are version 7: time-ordered, so they fill an index from its
+ * right edge. */
 struct cm_uuid {
         uint8_t bytes[16];
 };

@@ -11,13 +11,14 @@
  * gap-free position, records the row's range once, and publishes it under the stream id
  * `<position>-0`. After Redis lost data it sends the tail again.
  *
- * The outbox's tables come with libcommon/bus/outbox.sql, which a service's first migration includes.
+ * The outbox's tables come with libcommon/bus/outbox.sql, which a service's first migration
+ * includes.
  */
 
 /* Encodes events as the payload of one outbox row (jsonb array). */
 void cm_outbox_payload(const struct cm_event *events, size_t count, struct cm_buf *out);
 
-/* A flight item or tx statement that writes one row: parameters are (payload jsonb, count int4). The
- * statement notifies the relay inside the transaction. */
+/* A flight item or tx statement that writes one row: parameters are (payload jsonb, count int4).
+ * The statement notifies the relay inside the transaction. */
 extern const struct cm_pg_statement cm_outbox_insert;
 void cm_outbox_params(const struct cm_event *events, size_t count, struct cm_pg_params *params);

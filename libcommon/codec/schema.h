@@ -11,10 +11,10 @@
  * Schemas as data. The build turns each schema of proto/ into a C struct and one constant
  * `struct cm_schema` that describes it; this module decodes and encodes any of them.
  *
- * Decoding validates all that the schema says: types, bounds, formats, required and unknown members,
- * duplicate keys, depth. Each fault is reported with a JSON Pointer; decoding goes on after a fault
- * to report up to `max_faults`. What was decoded lives in the arena; the parser's own tree is gone
- * when the call returns.
+ * Decoding validates all that the schema says: types, bounds, formats, required and unknown
+ * members, duplicate keys, depth. Each fault is reported with a JSON Pointer; decoding goes on
+ * after a fault to report up to `max_faults`. What was decoded lives in the arena; the parser's own
+ * tree is gone when the call returns.
  *
  * C types: string `struct cm_str`; integer `int64_t`; number `double`; boolean `bool`; enumeration
  * an `int32_t` that holds an enum constant (numbered from 1 in the order of the schema, stable);
@@ -74,8 +74,9 @@ struct cm_schema {
         size_t size; /* of the C type */
         enum cm_format format;
         bool has_min, has_max, exclusive_min, exclusive_max;
-        double min, max;         /* numbers */
-        size_t min_len, max_len; /* code points of a string, items of an array, bytes of free JSON */
+        double min, max; /* numbers */
+        size_t min_len,
+                max_len; /* code points of a string, items of an array, bytes of free JSON */
         bool unique_items;
         const char *const *values; /* enumeration: values[0] is constant 1 */
         size_t value_count;
@@ -118,7 +119,8 @@ int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct 
 /* Decodes one value that came as text (path, query, header) by a scalar schema or an array of such
  * (comma-separated). `pointer` is what a fault will name. Returns 0 or CM_DECODE_FAULTS. */
 int cm_schema_decode_text(const struct cm_schema *schema, struct cm_str text, struct cm_str pointer,
-                          struct cm_arena *arena, void *out, struct cm_faults *faults) CM_MUST_CHECK;
+                          struct cm_arena *arena, void *out,
+                          struct cm_faults *faults) CM_MUST_CHECK;
 
 /* Appends `value` as JSON. Members that are absent are left out; read-only ones are written. */
 void cm_schema_encode(const struct cm_schema *schema, const void *value, struct cm_buf *out);

@@ -15,5 +15,7 @@ void cm_seal_keys_free(struct cm_seal_keys **keys);
 
 enum cm_seal_outcome { CM_SEAL_UNKNOWN_KEY = 1, CM_SEAL_BROKEN };
 
-void cm_seal(const struct cm_seal_keys *keys, struct cm_str context, struct cm_str plain, struct cm_buf *sealed);
-int cm_unseal(const struct cm_seal_keys *keys, struct cm_str context, struct cm_str sealed, struct cm_buf *plain) CM_MUST_CHECK;
+void cm_seal(const struct cm_seal_keys *keys, struct cm_str context, struct cm_str plain,
+             struct cm_buf *sealed);
+int cm_unseal(const struct cm_seal_keys *keys, struct cm_str context, struct cm_str sealed,
+              struct cm_buf *plain) CM_MUST_CHECK;

@@ -11,8 +11,8 @@ struct cm_str cm_text_nfc(struct cm_arena *arena, struct cm_str text);
 /* For comparing names and e-mail addresses: NFC, case-folded. */
 struct cm_str cm_text_fold(struct cm_arena *arena, struct cm_str text);
 
-/* RFC 5321 lengths (64 @ 255, 254 in all), dot-atom local part or UTF-8 (RFC 6531), IDNA 2008 domain
- * with at least two labels; no quoted local parts, no address literals. */
+/* RFC 5321 lengths (64 @ 255, 254 in all), dot-atom local part or UTF-8 (RFC 6531), IDNA 2008
+ * domain with at least two labels; no quoted local parts, no address literals. */
 bool cm_email_is_valid(struct cm_str email);
 /* The form to compare and to look up by: local part folded, domain as lower-case A-labels. Absent
  * when not valid. */

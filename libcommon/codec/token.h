@@ -15,8 +15,8 @@ struct cm_claims {
         struct cm_uuid sid; /* session */
         struct cm_uuid tenant;
         struct cm_uuid jti;
-        int32_t type;     /* 1 patient, 2 doctor, 3 admin, 4 institution */
-        char scope[512];  /* blank-separated */
+        int32_t type;    /* 1 patient, 2 doctor, 3 admin, 4 institution */
+        char scope[512]; /* blank-separated */
         cm_time issued_at;
         cm_time expires_at;
 };
@@ -55,7 +55,7 @@ int cm_signing_key_generate(struct cm_signing_key **key_r) CM_MUST_CHECK;
 int cm_signing_key_parse(struct cm_str pem, struct cm_signing_key **key_r) CM_MUST_CHECK;
 void cm_signing_key_free(struct cm_signing_key **key);
 const char *cm_signing_key_id(const struct cm_signing_key *key); /* RFC 7638 thumbprint */
-void cm_signing_key_pem(const struct cm_signing_key *key, struct cm_buf *pem); /* secret */
+void cm_signing_key_pem(const struct cm_signing_key *key, struct cm_buf *pem);  /* secret */
 void cm_signing_key_jwk(const struct cm_signing_key *key, struct cm_buf *json); /* public */
 int cm_token_sign(const struct cm_signing_key *key, const struct cm_token_policy *policy,
                   const struct cm_claims *claims, struct cm_buf *token) CM_MUST_CHECK;
@@ -67,7 +67,8 @@ int cm_token_sign(const struct cm_signing_key *key, const struct cm_token_policy
 struct cm_token_cache;
 struct cm_token_cache *cm_token_cache_new(size_t max_tokens);
 void cm_token_cache_free(struct cm_token_cache **cache);
-/* Like cm_token_verify, through the cache. CM_TOKEN_REVOKED for tokens and sessions dropped below. */
+/* Like cm_token_verify, through the cache. CM_TOKEN_REVOKED for tokens and sessions dropped below.
+ */
 int cm_token_cache_verify(struct cm_token_cache *cache, const struct cm_key_set *keys,
                           const struct cm_token_policy *policy, struct cm_str token, cm_time now,
                           const struct cm_claims **claims_r) CM_MUST_CHECK;

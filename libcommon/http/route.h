@@ -3,8 +3,8 @@
 #include "http/request.h"
 
 /*
- * Routes as the build generates them from proto/http/<service>.yaml. The handler is a generated thunk
- * that calls the operation's function with its decoded parameters and body.
+ * Routes as the build generates them from proto/http/<service>.yaml. The handler is a generated
+ * thunk that calls the operation's function with its decoded parameters and body.
  */
 enum cm_param_place { CM_IN_PATH, CM_IN_QUERY, CM_IN_HEADER };
 
@@ -28,9 +28,9 @@ struct cm_route {
         const char *limit_by; /* "user", "address"; NULL: no limit */
         int64_t limit;
         int64_t limit_window_us;
-        bool idempotent; /* honours Idempotency-Key */
-        bool streamed;   /* the handler reads the body itself */
-        int64_t max_body; /* bytes; 0: the server's own limit */
+        bool idempotent;   /* honours Idempotency-Key */
+        bool streamed;     /* the handler reads the body itself */
+        int64_t max_body;  /* bytes; 0: the server's own limit */
         const char *media; /* accepted Content-Type, NULL when there is no body */
         const struct cm_param *params;
         size_t param_count;

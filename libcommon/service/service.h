@@ -16,19 +16,19 @@
 
 /* Settings that each daemon has; the service's own struct starts with it. */
 struct cm_service_settings {
-        char *listen;            /* SALUS_LISTEN host:port */
-        int64_t workers;         /* SALUS_WORKERS */
-        char *database_url;      /* DATABASE_URL */
+        char *listen;               /* SALUS_LISTEN host:port */
+        int64_t workers;            /* SALUS_WORKERS */
+        char *database_url;         /* DATABASE_URL */
         char *migrate_database_url; /* MIGRATE_DATABASE_URL */
-        int64_t pg_connections;  /* SALUS_PG_CONNECTIONS per worker */
-        char *redis_url;         /* REDIS_URL: the bus */
-        char *redis_cache_url;   /* REDIS_CACHE_URL */
-        char *log_level;         /* SALUS_LOG_LEVEL */
-        char *token_issuer;      /* SALUS_TOKEN_ISSUER */
-        char *token_audience;    /* SALUS_TOKEN_AUDIENCE */
-        char *cursor_key;        /* SALUS_CURSOR_KEY: signs cursors; the same in all replicas */
-        char *trusted_proxies;   /* SALUS_TRUSTED_PROXIES: addresses whose X-Forwarded-For counts */
-        int64_t max_body;        /* SALUS_MAX_BODY */
+        int64_t pg_connections;     /* SALUS_PG_CONNECTIONS per worker */
+        char *redis_url;            /* REDIS_URL: the bus */
+        char *redis_cache_url;      /* REDIS_CACHE_URL */
+        char *log_level;            /* SALUS_LOG_LEVEL */
+        char *token_issuer;         /* SALUS_TOKEN_ISSUER */
+        char *token_audience;       /* SALUS_TOKEN_AUDIENCE */
+        char *cursor_key;           /* SALUS_CURSOR_KEY: signs cursors; the same in all replicas */
+        char *trusted_proxies; /* SALUS_TRUSTED_PROXIES: addresses whose X-Forwarded-For counts */
+        int64_t max_body;      /* SALUS_MAX_BODY */
         int64_t request_timeout_us;
         int64_t drain_timeout_us;
         /* the owner of the rest may add */
@@ -49,7 +49,8 @@ struct cm_worker {
 struct cm_service {
         const char *name;    /* "main-health" */
         const char *program; /* "salus-main-health" */
-        const struct cm_setting *const *settings; /* tables, ends with NULL; first is cm_service_setting_table */
+        const struct cm_setting *const
+                *settings; /* tables, ends with NULL; first is cm_service_setting_table */
         size_t settings_size;
         const struct cm_migrations *migrations;
         const struct cm_routes *routes;

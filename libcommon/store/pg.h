@@ -10,9 +10,9 @@
 #include "sys/loop.h"
 
 /*
- * PostgreSQL over libpq in pipeline mode. A pool belongs to one loop; calls suspend the fiber and end
- * at its deadline, which also cancels the statement on the server. Statements are prepared once per
- * connection. Parameters and results travel in binary.
+ * PostgreSQL over libpq in pipeline mode. A pool belongs to one loop; calls suspend the fiber and
+ * end at its deadline, which also cancels the statement on the server. Statements are prepared once
+ * per connection. Parameters and results travel in binary.
  *
  * Every transaction names the users it acts for (row-level security): see struct cm_pg_scope.
  *
@@ -24,14 +24,15 @@ struct cm_pg;
 
 struct cm_pg_config {
         const char *conninfo;
-        size_t connections;      /* shared by pipelined flights */
-        size_t tx_connections;   /* leased by interactive transactions, opened when first needed */
-        size_t max_waiting;      /* flights and leases that may wait; then -CM_E_OVERLOAD */
+        size_t connections;    /* shared by pipelined flights */
+        size_t tx_connections; /* leased by interactive transactions, opened when first needed */
+        size_t max_waiting;    /* flights and leases that may wait; then -CM_E_OVERLOAD */
         int64_t connect_timeout_us;
         int64_t backoff_max_us;
 };
 
-int cm_pg_new(struct cm_loop *loop, const struct cm_pg_config *config, struct cm_pg **pg_r) CM_MUST_CHECK;
+int cm_pg_new(struct cm_loop *loop, const struct cm_pg_config *config,
+              struct cm_pg **pg_r) CM_MUST_CHECK;
 /* No fiber may be waiting in it. */
 void cm_pg_free(struct cm_pg **pg);
 bool cm_pg_is_ready(const struct cm_pg *pg); /* a connection is up: for readiness */
@@ -63,7 +64,8 @@ struct cm_pg_params {
 };
 void cm_pg_params_deinit(struct cm_pg_params *params); /* zero-initialise; use with CM_CLEANUP */
 void cm_pg_put_null(struct cm_pg_params *params);
-void cm_pg_put_text(struct cm_pg_params *params, struct cm_str text); /* absent: NULL. Also ::numeric? no: use ::text::numeric */
+void cm_pg_put_text(struct cm_pg_params *params,
+                    struct cm_str text); /* absent: NULL. Also ::numeric? no: use ::text::numeric */
 void cm_pg_put_bytes(struct cm_pg_params *params, struct cm_str bytes);
 void cm_pg_put_jsonb(struct cm_pg_params *params, struct cm_str json);
 void cm_pg_put_bool(struct cm_pg_params *params, bool value);
@@ -75,12 +77,23 @@ void cm_pg_put_date(struct cm_pg_params *params, cm_date value);
 void cm_pg_put_uuid(struct cm_pg_params *params, const struct cm_uuid *value); /* NULL: NULL */
 
 /* One-dimensional arrays for unnest: begin, add each item, end. Items may be NULL. */
-enum cm_pg_array { CM_PG_TEXT_ARRAY, CM_PG_BYTEA_ARRAY, CM_PG_JSONB_ARRAY, CM_PG_INT2_ARRAY, CM_PG_INT4_ARRAY,
-                   CM_PG_INT8_ARRAY, CM_PG_TIME_ARRAY, CM_PG_DATE_ARRAY, CM_PG_UUID_ARRAY, CM_PG_BOOL_ARRAY };
+enum cm_pg_array {
+        CM_PG_TEXT_ARRAY,
+        CM_PG_BYTEA_ARRAY,
+        CM_PG_JSONB_ARRAY,
+        CM_PG_INT2_ARRAY,
+        CM_PG_INT4_ARRAY,
+        CM_PG_INT8_ARRAY,
+        CM_PG_TIME_ARRAY,
+        CM_PG_DATE_ARRAY,
+        CM_PG_UUID_ARRAY,
+        CM_PG_BOOL_ARRAY
+};
 void cm_pg_array_begin(struct cm_pg_params *params, enum cm_pg_array kind);
 void cm_pg_array_null(struct cm_pg_params *params);
 void cm_pg_array_text(struct cm_pg_params *params, struct cm_str value); /* text, bytea, jsonb */
-void cm_pg_array_int(struct cm_pg_params *params, int64_t value); /* int2, int4, int8, time, date, bool */
+void cm_pg_array_int(struct cm_pg_params *params,
+                     int64_t value); /* int2, int4, int8, time, date, bool */
 void cm_pg_array_uuid(struct cm_pg_params *params, const struct cm_uuid *value);
 void cm_pg_array_end(struct cm_pg_params *params);
 
@@ -122,11 +135,13 @@ struct cm_pg_flight_item {
 };
 /* All or nothing. On an outcome, *failed_r (may be NULL) is the item that caused it. Suspends. */
 int cm_pg_flight(struct cm_pg *pg, const struct cm_pg_scope *scope,
-                 const struct cm_pg_flight_item *items, size_t count, size_t *failed_r) CM_MUST_CHECK;
+                 const struct cm_pg_flight_item *items, size_t count,
+                 size_t *failed_r) CM_MUST_CHECK;
 
 /* An interactive transaction on a connection of its own. Always ends with commit or rollback. */
 struct cm_pg_tx;
-int cm_pg_begin(struct cm_pg *pg, const struct cm_pg_scope *scope, struct cm_pg_tx **tx_r) CM_MUST_CHECK;
+int cm_pg_begin(struct cm_pg *pg, const struct cm_pg_scope *scope,
+                struct cm_pg_tx **tx_r) CM_MUST_CHECK;
 int cm_pg_tx_query(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
                    const struct cm_pg_params *params, struct cm_pg_result *result_r) CM_MUST_CHECK;
 /* Changes whom the rest of the transaction acts for. */
@@ -140,7 +155,8 @@ int cm_pg_tx_exec(struct cm_pg_tx *tx, const char *sql) CM_MUST_CHECK;
 
 /* COPY … FROM STDIN (FORMAT binary) inside a transaction: rows are built with the row buffer. */
 int cm_pg_copy_start(struct cm_pg_tx *tx, const char *copy_sql) CM_MUST_CHECK;
-int cm_pg_copy_put(struct cm_pg_tx *tx, struct cm_str bytes) CM_MUST_CHECK; /* suspends when the socket is full */
+int cm_pg_copy_put(struct cm_pg_tx *tx,
+                   struct cm_str bytes) CM_MUST_CHECK; /* suspends when the socket is full */
 int cm_pg_copy_end(struct cm_pg_tx *tx, int64_t *rows_r) CM_MUST_CHECK;
 /* Binary COPY format: header once, per row the field count, then the fields, trailer once. */
 void cm_pg_copy_header(struct cm_buf *out);
@@ -157,9 +173,9 @@ void cm_pg_copy_uuid(struct cm_buf *out, const struct cm_uuid *value);
 void cm_pg_copy_trailer(struct cm_buf *out);
 
 /*
- * Gathered writes: rows of many fibers that leave together as one statement (unnest of arrays). While
- * statements are in flight the next rows wait; when a statement fails its rows go one by one, so that
- * each caller gets its own answer.
+ * Gathered writes: rows of many fibers that leave together as one statement (unnest of arrays).
+ * While statements are in flight the next rows wait; when a statement fails its rows go one by one,
+ * so that each caller gets its own answer.
  */
 struct cm_pg_gather;
 struct cm_pg_gather_spec {
@@ -176,11 +192,12 @@ struct cm_pg_gather_spec {
         void (*committed)(void *arg);
         void *arg;
 };
-int cm_pg_gather_new(struct cm_pg *pg, const struct cm_pg_gather_spec *spec, struct cm_pg_gather **gather_r) CM_MUST_CHECK;
+int cm_pg_gather_new(struct cm_pg *pg, const struct cm_pg_gather_spec *spec,
+                     struct cm_pg_gather **gather_r) CM_MUST_CHECK;
 void cm_pg_gather_free(struct cm_pg_gather **gather);
 /* Suspends until the row is durable. Returns answer()'s value, an outcome, or an error. */
 int cm_pg_gather_row(struct cm_pg_gather *gather, void *row) CM_MUST_CHECK;
 
-/* Calls fn in the loop's thread for each notification on `channel` (static text), and once after each
- * (re)connection, because some may have been missed. Opens a connection of its own. */
+/* Calls fn in the loop's thread for each notification on `channel` (static text), and once after
+ * each (re)connection, because some may have been missed. Opens a connection of its own. */
 int cm_pg_listen(struct cm_pg *pg, const char *channel, cm_loop_fn *fn, void *arg) CM_MUST_CHECK;

@@ -24,13 +24,21 @@ struct cm_redis_config {
         size_t max_waiting; /* commands without an answer; then -CM_E_OVERLOAD */
 };
 
-int cm_redis_new(struct cm_loop *loop, const struct cm_redis_config *config, struct cm_redis **redis_r) CM_MUST_CHECK;
+int cm_redis_new(struct cm_loop *loop, const struct cm_redis_config *config,
+                 struct cm_redis **redis_r) CM_MUST_CHECK;
 void cm_redis_free(struct cm_redis **redis);
 bool cm_redis_is_ready(const struct cm_redis *redis);
 /* Calls fn after each (re)connection, before waiting commands are sent. */
 void cm_redis_on_connect(struct cm_redis *redis, cm_loop_fn *fn, void *arg);
 
-enum cm_redis_kind { CM_REDIS_NIL, CM_REDIS_TEXT, CM_REDIS_INTEGER, CM_REDIS_STATUS, CM_REDIS_ARRAY, CM_REDIS_ERROR };
+enum cm_redis_kind {
+        CM_REDIS_NIL,
+        CM_REDIS_TEXT,
+        CM_REDIS_INTEGER,
+        CM_REDIS_STATUS,
+        CM_REDIS_ARRAY,
+        CM_REDIS_ERROR
+};
 struct cm_redis_reply {
         enum cm_redis_kind kind;
         struct cm_str text; /* also the error's or status' words */
@@ -46,7 +54,8 @@ int cm_redis_command(struct cm_redis *redis, struct cm_arena *arena, const struc
                      size_t count, struct cm_redis_reply *reply_r) CM_MUST_CHECK;
 /* Convenience over literal and text arguments, ended by CM_STR_NONE:
  * cm_redis_call(redis, arena, &reply, CM_STR("GET"), key, CM_STR_NONE) */
-int cm_redis_call(struct cm_redis *redis, struct cm_arena *arena, struct cm_redis_reply *reply_r, ...) CM_MUST_CHECK;
+int cm_redis_call(struct cm_redis *redis, struct cm_arena *arena, struct cm_redis_reply *reply_r,
+                  ...) CM_MUST_CHECK;
 /* Several commands in one flight; replies[i] belongs to commands[i]. Errors as for one. */
 struct cm_redis_command_line {
         const struct cm_str *args;
@@ -72,4 +81,5 @@ int cm_redis_script(struct cm_redis *redis, struct cm_arena *arena, struct cm_re
  * server as gone. A connection that subscribes takes no commands.
  */
 typedef void cm_redis_message_fn(void *arg, struct cm_str channel, struct cm_str message);
-int cm_redis_subscribe(struct cm_redis *redis, struct cm_str channel, cm_redis_message_fn *fn, void *arg) CM_MUST_CHECK;
+int cm_redis_subscribe(struct cm_redis *redis, struct cm_str channel, cm_redis_message_fn *fn,
+                       void *arg) CM_MUST_CHECK;

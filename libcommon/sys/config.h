@@ -35,7 +35,9 @@ struct cm_setting {
  * Fills `settings` from the environment by a list of tables (each ends with key NULL). Returns 0,
  * or -CM_E_CONFIG with one line a fault in `faults`. Text is allocated; cm_config_free wipes it.
  */
-int cm_config_load(const struct cm_setting *const *tables, void *settings, struct cm_buf *faults) CM_MUST_CHECK;
+int cm_config_load(const struct cm_setting *const *tables, void *settings,
+                   struct cm_buf *faults) CM_MUST_CHECK;
 void cm_config_free(const struct cm_setting *const *tables, void *settings);
 /* KEY=value lines with secrets masked; those at their default are marked as such. */
-void cm_config_print(const struct cm_setting *const *tables, const void *settings, struct cm_buf *out);
+void cm_config_print(const struct cm_setting *const *tables, const void *settings,
+                     struct cm_buf *out);

@@ -3,7 +3,8 @@
 
 #include "base/uuid.h"
 
-/* What a piece of work is about; goes with it through fibers, log lines, transactions and the bus. */
+/* What a piece of work is about; goes with it through fibers, log lines, transactions and the bus.
+ */
 struct cm_context {
         char request_id[65];  /* "" when there is none */
         char traceparent[56]; /* W3C trace context, version 00 */

@@ -9,9 +9,9 @@
 #include "sys/loop.h"
 
 /*
- * Fibers: straight-line code over the loop. A fiber runs on a small stack of its own until it waits;
- * then the loop goes on. Fibers of one loop never run at the same time, so between two waits nothing
- * else of this worker changes. Every wait ends at the fiber's deadline at the latest.
+ * Fibers: straight-line code over the loop. A fiber runs on a small stack of its own until it
+ * waits; then the loop goes on. Fibers of one loop never run at the same time, so between two waits
+ * nothing else of this worker changes. Every wait ends at the fiber's deadline at the latest.
  */
 struct cm_fiber;
 typedef void cm_fiber_fn(void *arg);
@@ -24,14 +24,16 @@ struct cm_fiber_pool_config {
         size_t keep_stacks; /* idle stacks kept for reuse */
 };
 
-/* Gives the loop its fibers. Once per loop, before the first start; freed with the loop's thread. */
-int cm_fiber_pool_init(struct cm_loop *loop, const struct cm_fiber_pool_config *config) CM_MUST_CHECK;
+/* Gives the loop its fibers. Once per loop, before the first start; freed with the loop's thread.
+ */
+int cm_fiber_pool_init(struct cm_loop *loop,
+                       const struct cm_fiber_pool_config *config) CM_MUST_CHECK;
 /* All fibers must have ended. */
 void cm_fiber_pool_deinit(struct cm_loop *loop);
 
 struct cm_fiber_stats {
-        size_t running;          /* started and not ended */
-        size_t most_running;     /* high-water mark */
+        size_t running;      /* started and not ended */
+        size_t most_running; /* high-water mark */
         size_t stack_size;
         size_t stack_high_water; /* most bytes of one stack ever used, sampled when fibers end */
 };
@@ -91,7 +93,8 @@ struct cm_group {
         struct cm_list children;
 };
 void cm_group_init(struct cm_group *group);
-int cm_group_start(struct cm_group *group, const char *name, cm_fiber_fn *fn, void *arg) CM_MUST_CHECK;
+int cm_group_start(struct cm_group *group, const char *name, cm_fiber_fn *fn,
+                   void *arg) CM_MUST_CHECK;
 /* Waits for all children. When the wait ends early it cancels them and still waits until they have
  * ended, so nothing of the group runs afterwards. Returns 0 or why the wait ended early. */
 int cm_group_join(struct cm_group *group);

@@ -12,7 +12,14 @@
  */
 enum cm_log_level { CM_LOG_DEBUG, CM_LOG_INFO, CM_LOG_WARN, CM_LOG_ERROR };
 
-enum cm_field_kind { CM_FIELD_END, CM_FIELD_STR, CM_FIELD_INT, CM_FIELD_REAL, CM_FIELD_UUID, CM_FIELD_ERROR };
+enum cm_field_kind {
+        CM_FIELD_END,
+        CM_FIELD_STR,
+        CM_FIELD_INT,
+        CM_FIELD_REAL,
+        CM_FIELD_UUID,
+        CM_FIELD_ERROR
+};
 struct cm_field {
         const char *name;
         enum cm_field_kind kind;
@@ -34,7 +41,13 @@ struct cm_field {
 /* cm_log(CM_LOG_WARN, "postgres connection lost", CM_F_INT("attempt", n), CM_F_ERROR(r)); */
 #define cm_log(level, ...) cm_log_line((level), (struct cm_field[]){ CM_LOG_FIELDS_(__VA_ARGS__) })
 #define CM_LOG_FIELDS_(text, ...)                                                                  \
-        CM_F_TEXT("msg", text), ##__VA_ARGS__, { NULL, CM_FIELD_END, { .integer = 0 } }
+        CM_F_TEXT("msg", text), ##__VA_ARGS__,                                                     \
+        {                                                                                          \
+                NULL, CM_FIELD_END,                                                                \
+                {                                                                                  \
+                        .integer = 0                                                               \
+                }                                                                                  \
+        }
 void cm_log_line(enum cm_log_level level, const struct cm_field *fields);
 
 void cm_log_set_level(enum cm_log_level level);
@@ -42,4 +55,5 @@ void cm_log_set_service(const char *name); /* static text; appears in each line 
 /* Writes this thread's buffer. The service calls it each turn. */
 void cm_log_flush(void);
 /* Tests: lines of WARN and above go to `hook` instead of standard error. NULL ends it. */
-void cm_log_set_hook(void (*hook)(enum cm_log_level level, struct cm_str line, void *arg), void *arg);
+void cm_log_set_hook(void (*hook)(enum cm_log_level level, struct cm_str line, void *arg),
+                     void *arg);

@@ -21,7 +21,8 @@ void cm_loop_stop(struct cm_loop *loop);
 /* The loop that this thread is running, or NULL. */
 struct cm_loop *cm_loop_current(void);
 
-/* Calls fn once, in this loop's thread, later in the same turn; in order of asking. Own thread only. */
+/* Calls fn once, in this loop's thread, later in the same turn; in order of asking. Own thread
+ * only. */
 void cm_loop_defer(struct cm_loop *loop, cm_loop_fn *fn, void *arg);
 /* Calls fn at the end of every turn (flushing of buffers). Own thread only. */
 void cm_loop_each_turn(struct cm_loop *loop, cm_loop_fn *fn, void *arg);

@@ -24,14 +24,23 @@ struct cm_metric {
         enum cm_metric_kind kind;
         int registered;
         struct cm_metric *next;
-        int64_t value;                              /* counter, gauge; histogram: count */
-        int64_t sum_us;                             /* histogram */
-        int64_t buckets[CM_HISTOGRAM_BUCKETS];      /* histogram */
+        int64_t value;                         /* counter, gauge; histogram: count */
+        int64_t sum_us;                        /* histogram */
+        int64_t buckets[CM_HISTOGRAM_BUCKETS]; /* histogram */
 };
 
-#define CM_COUNTER(n, h)   { .name = (n), .help = (h), .kind = CM_METRIC_COUNTER }
-#define CM_GAUGE(n, h)     { .name = (n), .help = (h), .kind = CM_METRIC_GAUGE }
-#define CM_HISTOGRAM(n, h) { .name = (n), .help = (h), .kind = CM_METRIC_HISTOGRAM } /* seconds */
+#define CM_COUNTER(n, h)                                                                           \
+        {                                                                                          \
+                .name = (n), .help = (h), .kind = CM_METRIC_COUNTER                                \
+        }
+#define CM_GAUGE(n, h)                                                                             \
+        {                                                                                          \
+                .name = (n), .help = (h), .kind = CM_METRIC_GAUGE                                  \
+        }
+#define CM_HISTOGRAM(n, h)                                                                         \
+        {                                                                                          \
+                .name = (n), .help = (h), .kind = CM_METRIC_HISTOGRAM                              \
+        } /* seconds */
 
 void cm_counter_add(struct cm_metric *metric, int64_t n);
 void cm_gauge_set(struct cm_metric *metric, int64_t value);
