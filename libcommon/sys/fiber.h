@@ -79,6 +79,9 @@ struct cm_wait {
 
 void cm_wait_init(struct cm_wait *wait);
 int cm_wait_for(struct cm_wait *wait) CM_MUST_CHECK;
+/* Like cm_wait_for, but neither the deadline nor a cancel ends it: only for what is bound to end.
+ */
+int cm_wait_for_shielded(struct cm_wait *wait);
 void cm_wait_done(struct cm_wait *wait, int result);
 
 /* Suspends for a time. 0, -CM_E_DEADLINE (when it comes first) or -CM_E_CANCELLED. */
