@@ -49,7 +49,7 @@ all: $(daemons)
 gen: $(gen)/.stamp
 $(gen)/.stamp: $(shell find proto services/*/migrations libcommon -name '*.yaml' -o -name '*.py' -o -name '*.sql' 2>/dev/null)
 	@mkdir -p $(gen)
-	$(PYTHON) proto/generate/generate.py --proto proto --out $(gen)
+	$(if $(wildcard proto/generate/generate.py),$(PYTHON) proto/generate/generate.py --proto proto --out $(gen))
 	@touch $@
 
 # The generated files are known by name, so that the first `make` on a fresh clone builds them too.
