@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Our daemons: installed from build/ into SALUS_DATA/bin, migrated, started with exactly the settings
+# below, and waited for until /readyz says yes. Tests and the demo use start_daemon and kill_daemon.
+
+# Fills the array `daemon_env` for a service. Secrets are passed as files, so they are in no
+# environment and on no command line.
+daemon_settings() {
+  local service=$1 key
+  daemon_env=(
+    "PATH=$PATH" "LANG=C.UTF-8" "TZ=UTC"
+    "SALUS_LISTEN=127.0.0.1:$(service_port "$service")"
+    "SALUS_TOKEN_ISSUER=salus" "SALUS_TOKEN_AUDIENCE=salus"
+    "SALUS_TRUSTED_PROXIES=127.0.0.1"
+    "SALUS_CURSOR_KEY_FILE=$SECRETS/cursor_key"
+    "SALUS_SEAL_KEYS_FILE=$SECRETS/$service/seal_keys"
+    "DATABASE_URL_FILE=$SECRETS/$service/database_url"
+    "REDIS_URL_FILE=$SECRETS/$service/redis_url"
+    "REDIS_CACHE_URL_FILE=$SECRETS/$service/redis_cache_url"
+  )
+  case $service in
+  auth) daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper") ;;
+  main-health)
+    as_run_user mkdir -p "$DATA/scratch/main-health"
+    daemon_env+=("SALUS_SCRATCH=$DATA/scratch/main-health")
+    ;;
+  esac
+  # What an operator exported for a daemon goes to it; SALUS_PORT_BASE and the like are the scripts'.
+  for key in SALUS_WORKERS SALUS_LOG_LEVEL SALUS_REQUEST_TIMEOUT SALUS_DRAIN_TIMEOUT; do
+    [[ -z ${!key:-} ]] || daemon_env+=("$key=${!key}")
+  done
+}
+
+is_installed_current() { cmp -s "$ROOT/build/$BUILD-gcc/bin/salus-$1" "$DATA/bin/salus-$1"; }
+
+# A copy, so that a later build does not pull the file from under a running daemon.
+install_daemon() {
+  local built=$ROOT/build/$BUILD-gcc/bin/salus-$1
+  [[ -x $built ]] || die "$built was not built"
+  install -m 755 "$built" "$DATA/bin/.salus-$1.new"
+  mv "$DATA/bin/.salus-$1.new" "$DATA/bin/salus-$1"
+}
+
+migrate_daemon() {
+  as_run_user env -i "${daemon_env[@]}" "MIGRATE_DATABASE_URL_FILE=$SECRETS/$1/migrate_database_url" \
+    "$DATA/bin/salus-$1" --migrate >>"$LOGS/$1-migrate.log" 2>&1 || {
+    tail -n 10 "$LOGS/$1-migrate.log" >&2
+    die "the schema of $1 could not be brought up to date; above are the last lines of $LOGS/$1-migrate.log"
+  }
+}
+
+is_ready() { curl -fsS -o /dev/null --max-time 2 "http://127.0.0.1:$1/readyz"; }
+
+# start_daemon NAME: does nothing when the daemon runs and is the one that was built last.
+start_daemon() {
+  local service=$1 port daemon_env
+  port=$(service_port "$service")
+  daemon_settings "$service"
+  if process_is_running "$service" && ! is_installed_current "$service"; then
+    step "salus-$service was built anew: restarting it"
+    stop_process "$service"
+  fi
+  if ! process_is_running "$service"; then
+    require_port "salus-$service" "$port"
+    is_installed_current "$service" || install_daemon "$service"
+    migrate_daemon "$service"
+    start_process "$service" env -i "${daemon_env[@]}" "$DATA/bin/salus-$service"
+  fi
+  await_process "$service" 30 is_ready "$port"
+  step "$(printf '%-12s 127.0.0.1:%s' "$service" "$port")"
+}
+
+# kill_daemon NAME: kill -9, as a power cut would; for demonstrations and tests.
+kill_daemon() {
+  local pid
+  pid=$(process_pid "$1") || die "$1 is not running"
+  kill -KILL "$pid"
+  wait_until 10 "killing $1" process_has_ended "$1"
+  rm -f "$RUN/$1.pid"
+}
