@@ -1,0 +1,90 @@
+"""Fixtures of all tests. `stack` is shared by a session; a test that breaks stores asks for
+`private_stack` and has one of its own. SALUS_BUILD (release, asan) chooses the daemons."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from support import client
+from support.paths import REALDATA
+from support.stack import Stack
+
+
+def pytest_addoption(parser):
+    parser.addoption("--facts", type=int, default=10_000, help="facts of each fault run (default 10000)")
+
+
+@pytest.fixture(scope="session")
+def facts(request) -> int:
+    return request.config.getoption("--facts")
+
+
+@pytest.fixture(scope="session")
+def workspace():
+    """A folder for everything; kept with its logs when something failed."""
+    folder = Path(tempfile.mkdtemp(prefix="salus-tests-"))
+    folder.chmod(0o755)
+    yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remove_workspace(request, workspace):
+    yield
+    if request.session.testsfailed:
+        print(f"\nlogs of the servers: {workspace}/*/*.log")
+    else:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(workspace):
+    """The three stores, shared by all tests of the session."""
+    started = Stack(workspace / "shared")
+    try:
+        yield started.start()
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def private_stack(workspace, request):
+    """Stores of this test alone: stop them, kill them, empty them."""
+    folder = Path(tempfile.mkdtemp(prefix=request.node.name[:40].replace("/", "_") + "-", dir=workspace))
+    started = Stack(folder)
+    try:
+        yield started.start()
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def auth(stack):
+    """The auth daemon of the shared stack."""
+    return stack.daemon("auth")
+
+
+@pytest.fixture(scope="session")
+def health(stack, auth):
+    """The main-health daemon of the shared stack; auth runs too, for tokens."""
+    return stack.daemon("main-health")
+
+
+@pytest.fixture
+def person(auth):
+    """Makes people known to auth: person(), person(name="dana", time_zone="Asia/Jerusalem")."""
+    return lambda **about: client.register(auth.url, **about)
+
+
+@pytest.fixture
+def patient(auth, health):
+    """Makes people who use both services: patient(time_zone=…).health.post("/v1/health-events", …)."""
+    return lambda **about: client.register(auth.url, health.url, **about)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Real files that do not ship with the project; tests that need them are skipped where they are not."""
+    if not REALDATA.is_dir():
+        pytest.skip(f"real data is not here: {REALDATA} (SALUS_REALDATA names another folder)")
+    return REALDATA

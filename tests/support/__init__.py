@@ -1,0 +1,1 @@
+"""What the tests stand on: real stores on private ports, our daemons, people who use them."""

@@ -1,0 +1,59 @@
+"""People who use the API, and what they look at in its answers."""
+
+import itertools
+import os
+
+import httpx
+
+PASSWORD = "correct horse battery staple"
+_numbers = itertools.count(1)
+
+
+class Api(httpx.Client):
+    """An HTTP client of one address: api.get("/v1/me"). With a token it is signed in."""
+
+    def __init__(self, url: str, token: str | None = None, **options):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        super().__init__(base_url=url, headers=headers, timeout=30, **options)
+
+
+class Person:
+    """Somebody who registered. `auth` and `health` are signed-in clients of the two services."""
+
+    def __init__(self, tokens: dict, email: str, auth_url: str, health_url: str | None):
+        self.email = email
+        self.password = PASSWORD
+        self.tokens = tokens
+        self.token = tokens["access_token"]
+        self.id = tokens["user"]["id"]
+        self.auth = Api(auth_url, self.token)
+        self.health = Api(health_url, self.token) if health_url else None
+
+
+def new_email(name: str = "person") -> str:
+    return f"{name}.{os.getpid()}.{next(_numbers)}@example.org"
+
+
+def register(auth_url: str, health_url: str | None = None, *, name: str = "person", language: str = "en",
+             time_zone: str = "UTC", **more) -> Person:
+    """Registers a new person; each call another one."""
+    email = new_email(name)
+    body = {"email": email, "password": PASSWORD, "language": language, "time_zone": time_zone, **more}
+    with Api(auth_url) as api:
+        answer = api.post("/v1/auth/register", json=body)
+    assert answer.status_code == 201, answer.text
+    return Person(answer.json(), email, auth_url, health_url)
+
+
+def problem(answer: httpx.Response, status: int, code: str | None = None, pointer: str | None = None) -> dict:
+    """Asserts that an answer is this problem (RFC 9457), and returns it."""
+    assert answer.status_code == status, f"{answer.status_code} instead of {status}: {answer.text}"
+    assert answer.headers["content-type"] == "application/problem+json", answer.headers
+    body = answer.json()
+    assert body["status"] == status, body
+    assert {"type", "title", "code"} <= body.keys(), body
+    if code is not None:
+        assert body["code"] == code, body
+    if pointer is not None:
+        assert pointer in [fault["pointer"] for fault in body.get("errors", [])], body
+    return body

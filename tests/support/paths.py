@@ -1,0 +1,19 @@
+"""Where things are."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = os.environ.get("SALUS_BUILD", "release")
+COMPILER = os.environ.get("SALUS_CC", "gcc")
+BIN = ROOT / "build" / f"{BUILD}-{COMPILER}" / "bin"
+GEN = ROOT / "build" / "gen"
+REALDATA = Path(os.environ.get("SALUS_REALDATA", ROOT.parent / "shared" / "realdata"))
+
+
+def postgres_bin() -> Path:
+    """The folder of the newest PostgreSQL server of this machine."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    if not folders:
+        raise RuntimeError("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql-15")
+    return folders[-1]

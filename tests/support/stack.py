@@ -1,0 +1,76 @@
+"""Stores and daemons that belong together, in one folder, on private ports."""
+
+import secrets
+from pathlib import Path
+
+from support.bus import Stream
+from support.daemon import Daemon
+from support.stores import SERVICES, Postgres, Redis
+
+
+class Stack:
+    """Three stores, started at once, and the daemons that a test asks for. stop() ends all and fails when
+    a sanitizer had something to say."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        self.folder = folder
+        self.postgres = Postgres(folder)
+        self.bus = Redis("redis-bus", folder)
+        self.cache = Redis("redis-cache", folder)
+        self.daemons: list[Daemon] = []
+        self.cursor_key = secrets.token_urlsafe(32)
+        self.seal_keys = {service: "k1:" + secrets.token_urlsafe(32) for service in SERVICES}
+        self.pepper = secrets.token_urlsafe(32)
+
+    def start(self):
+        for store in (self.postgres, self.bus, self.cache):
+            store.start()
+        return self
+
+    def settings(self, service: str) -> dict[str, str]:
+        database = SERVICES[service]
+        common = {
+            "DATABASE_URL": self.postgres.url(database, database),
+            "MIGRATE_DATABASE_URL": self.postgres.url(database, f"{database}_owner"),
+            "REDIS_URL": self.bus.url(f"salus-{service}"),
+            "REDIS_CACHE_URL": self.cache.url(f"salus-{service}"),
+            "SALUS_TOKEN_ISSUER": "salus",
+            "SALUS_TOKEN_AUDIENCE": "salus",
+            "SALUS_TRUSTED_PROXIES": "127.0.0.1",
+            "SALUS_CURSOR_KEY": self.cursor_key,
+            "SALUS_SEAL_KEYS": self.seal_keys[service],
+        }
+        own = {
+            "auth": {"SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4"},
+            "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
+        }
+        return common | own[service]
+
+    def daemon(self, service: str, *, name: str | None = None, start: bool = True, **settings: str | None) -> Daemon:
+        """A daemon with its schema migrated. A second instance of a service needs a name of its own."""
+        (self.folder / "scratch").mkdir(exist_ok=True)
+        daemon = Daemon(service, self.folder, self.settings(service) | settings, name=name)
+        self.daemons.append(daemon)
+        if start:
+            daemon.migrate()
+            daemon.start()
+        return daemon
+
+    def events(self, service: str) -> Stream:
+        """The stream of what a service publishes, from now on."""
+        return Stream(self.bus, f"s1:events:{service}")
+
+    def stop(self):
+        complaints = []
+        for daemon in reversed(self.daemons):
+            status = daemon.stop() if daemon.is_running() else 0
+            reports = daemon.sanitizer_reports()
+            if status != 0 or reports:
+                complaints.append(f"{daemon.name} ended with {status}\n{reports or daemon.log_tail()}")
+        for store in (self.cache, self.bus, self.postgres):
+            if store.is_running():
+                store.resume()
+                store.kill()
+        assert not complaints, "\n".join(complaints)

@@ -1,0 +1,157 @@
+"""PostgreSQL and Redis as scripts/up sets them up, on private ports, without waiting for disks."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg
+import redis
+
+from support.paths import GEN, ROOT, postgres_bin
+from support.process import Process, free_port
+
+SERVICES = {"auth": "salus_auth", "main-health": "salus_health"}
+
+# initdb takes longer than anything else here: it runs once, and each cluster is a copy.
+_template: Path | None = None
+
+
+def _run_as() -> str | None:
+    return "postgres" if os.geteuid() == 0 else None
+
+
+class Postgres(Process):
+    stop_signal = signal.SIGINT
+
+    def __init__(self, folder: Path):
+        super().__init__("postgres", folder, run_as=_run_as())
+        self.data = folder / "postgres"
+        self.port = free_port()
+        self.passwords = {name: secrets.token_urlsafe(16) for database in SERVICES.values()
+                          for name in (database, f"{database}_owner")}
+
+    def command(self):
+        return [str(postgres_bin() / "postgres"), "-D", str(self.data), "-p", str(self.port),
+                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off",
+                "-c", "timezone=UTC", "-c", "max_connections=200"]
+
+    def start(self, *, wait: bool = True):
+        if not self.data.exists():
+            _copy_cluster(self.data)
+        super().start(wait=wait)
+        if wait:
+            self.create_databases()
+        return self
+
+    def is_ready(self):
+        try:
+            self.connect("postgres").close()
+            return True
+        except psycopg.OperationalError:
+            return False
+
+    def create_databases(self):
+        for database in SERVICES.values():
+            subprocess.run(
+                [postgres_bin() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"store={database}",
+                 "-f", ROOT / "scripts/lib/databases.sql", self.url("postgres")],
+                check=True, stdout=subprocess.DEVNULL,
+                env={**os.environ, "OWNER_PASSWORD": self.passwords[f"{database}_owner"],
+                     "APP_PASSWORD": self.passwords[database]},
+            )
+
+    def url(self, database: str, role: str = "postgres") -> str:
+        password = self.passwords.get(role, "postgres")
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str, role: str = "postgres") -> psycopg.Connection:
+        """As superuser unless another role is asked for; each statement commits."""
+        return psycopg.connect(self.url(database, role), autocommit=True, connect_timeout=5)
+
+    def rows(self, database: str, sql: str, *parameters) -> list[tuple]:
+        """All rows of one query, seen by the superuser (past row-level security)."""
+        with self.connect(database) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+
+def _copy_cluster(target: Path):
+    global _template
+    if _template is None:
+        _template = target.parent.parent / "postgres-template"
+        password = target.parent / "initdb-password"
+        password.write_text("postgres\n")
+        password.chmod(0o644)
+        _template.mkdir()
+        _give_away(_template)
+        subprocess.run(
+            [postgres_bin() / "initdb", "-D", _template, "-U", "postgres", "-A", "scram-sha-256", "--no-sync",
+             f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8"],
+            check=True, stdout=subprocess.DEVNULL, user=_run_as(),
+        )
+    shutil.copytree(_template, target)
+    _give_away(target)
+
+
+def _give_away(folder: Path):
+    if _run_as():
+        for path in [folder, *folder.rglob("*")]:
+            shutil.chown(path, "postgres", "postgres")
+    folder.chmod(0o700)
+
+
+def _acl_template() -> str:
+    """The users' rights as the build makes them; everything for everybody while it does not."""
+    template = GEN / "redis.acl"
+    if not template.exists():
+        return "".join(f"user salus-{who} on >@salus-{who}@ ~* &* +@all\n" for who in (*SERVICES, "operator"))
+    return "".join(line for line in template.read_text().splitlines(keepends=True) if not line.startswith("#"))
+
+
+class Redis(Process):
+    """The bus (append-only, noeviction) or the cache (LRU), with the users that the build generates."""
+
+    def __init__(self, name: str, folder: Path):
+        super().__init__(name, folder)
+        self.data = folder / name
+        self.port = free_port()
+        self.passwords = {f"salus-{who}": secrets.token_urlsafe(16) for who in (*SERVICES, "operator")}
+
+    def command(self):
+        settings = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.data), "save": "",
+                    "aclfile": str(self.data / "users.acl")}
+        if self.name == "redis-bus":
+            settings |= {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+        else:
+            settings |= {"appendonly": "no", "maxmemory-policy": "allkeys-lru", "maxmemory": "64mb"}
+        return ["redis-server", *(word for key, value in settings.items() for word in (f"--{key}", value))]
+
+    def start(self, *, wait: bool = True):
+        self.data.mkdir(exist_ok=True)
+        text = _acl_template()
+        for user, password in self.passwords.items():
+            text = text.replace(f">@{user}@", "#" + hashlib.sha256(password.encode()).hexdigest())
+        # The tests themselves may do anything: they play the broken server and the clumsy operator.
+        (self.data / "users.acl").write_text(text + "user tests on >tests ~* &* +@all\n")
+        return super().start(wait=wait)
+
+    def empty(self):
+        """Loses all data, as a disk that broke. Only while stopped."""
+        assert not self.is_running()
+        shutil.rmtree(self.data)
+
+    def is_ready(self):
+        try:
+            return self.connect().ping()
+        except redis.exceptions.RedisError:
+            return False
+
+    def url(self, user: str) -> str:
+        return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
+
+    def connect(self) -> redis.Redis:
+        return redis.Redis(host="127.0.0.1", port=self.port, username="tests", password="tests", decode_responses=True)
+
