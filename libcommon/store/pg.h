@@ -29,6 +29,8 @@ struct cm_pg_config {
         size_t max_waiting;    /* flights and leases that may wait; then -CM_E_OVERLOAD */
         int64_t connect_timeout_us;
         int64_t backoff_max_us;
+        int64_t statement_timeout_us; /* for work without a deadline of its own, and gathers */
+        int64_t stall_timeout_us;     /* silence on a busy connection that counts as lost */
 };
 
 int cm_pg_new(struct cm_loop *loop, const struct cm_pg_config *config,
@@ -59,13 +61,15 @@ struct cm_pg_params {
         size_t count;
         const char *values[CM_PG_MAX_PARAMS];
         int lengths[CM_PG_MAX_PARAMS];
-        struct cm_buf space; /* encoded values */
+        struct cm_buf space; /* encoded values; the rest is the builder's own */
         size_t offsets[CM_PG_MAX_PARAMS];
+        int array_kind;
+        int32_t array_items;
+        bool array_has_null;
 };
 void cm_pg_params_deinit(struct cm_pg_params *params); /* zero-initialise; use with CM_CLEANUP */
 void cm_pg_put_null(struct cm_pg_params *params);
-void cm_pg_put_text(struct cm_pg_params *params,
-                    struct cm_str text); /* absent: NULL. Also ::numeric? no: use ::text::numeric */
+void cm_pg_put_text(struct cm_pg_params *params, struct cm_str text); /* absent: NULL */
 void cm_pg_put_bytes(struct cm_pg_params *params, struct cm_str bytes);
 void cm_pg_put_jsonb(struct cm_pg_params *params, struct cm_str json);
 void cm_pg_put_bool(struct cm_pg_params *params, bool value);

@@ -395,8 +395,10 @@ void cm_wait_done(struct cm_wait *wait, int result)
 {
         /* After a deadline or a cancel nobody listens any more, but the adapter may have been on
          * its way in the same turn: the first result stands. */
-        if (!wait->done)
-                end_wait(wait, result);
+        if (wait->done)
+                return;
+        wait->answered = true;
+        end_wait(wait, result);
 }
 
 static void on_deadline(void *arg)

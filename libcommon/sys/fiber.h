@@ -75,6 +75,7 @@ struct cm_wait {
         int result;
         bool done;
         bool waiting;
+        bool answered; /* cm_wait_done() ended it, not the deadline or a cancel */
 };
 
 void cm_wait_init(struct cm_wait *wait);
