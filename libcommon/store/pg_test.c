@@ -12,7 +12,7 @@
 #include "sys/fiber.h"
 #include "sys/log.h"
 
-/* Against a real server: SALUS_TEST_POSTGRES is a conninfo of a superuser. */
+/* Against a real server: TEST_POSTGRES is a conninfo of a superuser. */
 
 static struct cm_loop *loop;
 static struct cm_pg *pg;
@@ -79,7 +79,7 @@ static int set_up(void **state CM_UNUSED)
 {
         const struct cm_fiber_pool_config fibers = { 65536, 600, 64 };
         const struct cm_pg_config config = {
-                .conninfo = getenv("SALUS_TEST_POSTGRES"),
+                .conninfo = getenv("TEST_POSTGRES"),
                 .connections = 2,
                 .tx_connections = 2,
         };
