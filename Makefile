@@ -39,7 +39,7 @@ lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
 tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
 
-.PHONY: all gen unit lint fuzz clean
+.PHONY: all gen unit lint print-cppflags fuzz clean
 .SECONDEXPANSION:
 .SECONDARY:
 
@@ -111,6 +111,10 @@ unit: $(tests)
 
 lint:
 	@scripts/lint
+
+# For tools that compile in their own way.
+print-cppflags:
+	@echo $(filter-out -MMD -MP,$(CPPFLAGS))
 
 clean:
 	rm -rf build

@@ -1,0 +1,56 @@
+"""Includes point down only, and each driver's header stays with its adapter.
+
+libcommon/<layer>/ may include its own layer and lower ones; a service may include libcommon, itself
+and what the build generates for it; nobody includes another service."""
+
+import sys
+from collections.abc import Iterator
+
+from source import LAYERS, Finding, includes, main
+
+# header prefix: where it may be included, in .c files only
+DRIVERS = {
+    "libpq-fe.h": ["libcommon/store/"],
+    "hiredis/": ["libcommon/store/"],
+    "event2/": ["libcommon/sys/", "libcommon/http/"],
+    "http_parser.h": ["libcommon/http/"],
+    "curl/": ["libcommon/http/"],
+    "jansson.h": ["libcommon/codec/"],
+    "jwt.h": ["libcommon/codec/"],
+    "sodium": ["libcommon/base/", "libcommon/codec/"],
+    "utf8proc.h": ["libcommon/codec/"],
+    "idn2.h": ["libcommon/codec/"],
+    "openssl/": ["libcommon/codec/"],
+    "crypt.h": ["services/auth/"],
+    "zip.h": ["services/main-health/"],
+    "expat.h": ["services/main-health/"],
+}
+
+
+def check(path: str, text: str) -> Iterator[Finding]:
+    parts = path.split("/")
+    is_test = path.endswith("_test.c") or parts[0] == "tests"
+    for line, quoted, name in includes(text):
+        target = name.split("/")[0]
+        if parts[0] == "libcommon" and quoted and target in LAYERS:
+            if LAYERS.index(target) > LAYERS.index(parts[1]):
+                yield Finding(path, line, f"{parts[1]}/ includes the higher layer {target}/: {name}")
+        elif parts[0] == "libcommon" and quoted and ("services/" in name or name.startswith("../")):
+            yield Finding(path, line, f"libcommon includes {name}")
+        elif parts[0] == "services" and quoted and (name.startswith("../") or "services/" in name):
+            yield Finding(path, line, f"a service includes what is not its own: {name}")
+        yield from _driver(path, line, name, is_test)
+
+
+def _driver(path: str, line: int, name: str, is_test: bool) -> Iterator[Finding]:
+    for prefix, allowed in DRIVERS.items():
+        if not name.startswith(prefix):
+            continue
+        if not is_test and not any(path.startswith(folder) for folder in allowed):
+            yield Finding(path, line, f"{name} belongs to {' and '.join(allowed)} only")
+        elif path.endswith(".h"):
+            yield Finding(path, line, f"{name} in a header: a driver stays in its adapter's .c file")
+
+
+if __name__ == "__main__":
+    sys.exit(main(check))
