@@ -12,7 +12,7 @@ PYTHON ?= python3
 out := build/$(BUILD)-$(CC)
 gen := build/gen
 
-packages := libevent_core libevent_pthreads libpq hiredis jansson libjwt libsodium libutf8proc \
+packages := libevent_core libevent_pthreads libpq hiredis jansson libsodium libutf8proc \
             libidn2 libcurl libcrypto libcrypt libzip
 warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wno-missing-field-initializers -Wno-format-nonliteral
