@@ -2,7 +2,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
+
 /* SHA-256, for comparing texts and keys of requests; not for passwords. */
 #define CM_SHA256_SIZE 32
 
 void cm_sha256(const void *data, size_t len, uint8_t digest_r[CM_SHA256_SIZE]);
+/* HMAC-SHA-256 (RFC 2104) under a key of any length: what nobody without the key can compute or
+ * guess. */
+void cm_hmac_sha256(struct cm_str key, const void *data, size_t len,
+                    uint8_t digest_r[CM_SHA256_SIZE]);

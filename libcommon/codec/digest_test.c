@@ -32,10 +32,45 @@ static void vectors(void **state CM_UNUSED)
         }
 }
 
+/* RFC 4231, cases 1, 2 and 6 (a key longer than a block). */
+static void keyed_vectors(void **state CM_UNUSED)
+{
+        static const struct {
+                struct cm_str key;
+                struct cm_str text;
+                const char *want;
+        } rows[] = {
+                { CM_STR("\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+                         "\x0b\x0b"),
+                  CM_STR("Hi There"),
+                  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+                { CM_STR("Jefe"), CM_STR("what do ya want for nothing?"),
+                  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+        };
+        static const char *const long_key_want =
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
+        char long_key[131];
+        uint8_t digest[CM_SHA256_SIZE];
+        char hex[2 * CM_SHA256_SIZE + 1];
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                cm_hmac_sha256(rows[i].key, rows[i].text.data, rows[i].text.len, digest);
+                cm_hex_encode(digest, sizeof(digest), hex);
+                assert_string_equal(hex, rows[i].want);
+        }
+        for (size_t i = 0; i < sizeof(long_key); i++)
+                long_key[i] = (char)0xaa;
+        cm_hmac_sha256((struct cm_str){ long_key, sizeof(long_key) },
+                       "Test Using Larger Than Block-Size Key - Hash Key First", 54, digest);
+        cm_hex_encode(digest, sizeof(digest), hex);
+        assert_string_equal(hex, long_key_want);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(vectors),
+                cmocka_unit_test(keyed_vectors),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
