@@ -19,9 +19,10 @@
  * C types: string `struct cm_str`; integer `int64_t`; number `double`; boolean `bool`; enumeration
  * an `int32_t` that holds an enum constant (numbered from 1 in the order of the schema, stable);
  * date-time `cm_time`; date `cm_date`; uuid `struct cm_uuid`; object: the nested struct, embedded;
- * array: `T *items_x; size_t count_x` in a struct { items, count }; free-form JSON: `struct cm_str`
- * with canonical JSON text; one-of: { int32_t kind; union }.
- * Each member that is not required has a `uint8_t has_x` beside it: enum cm_presence.
+ * array: struct { T *items; size_t count; }; free-form JSON: `struct cm_str` with the text of an
+ * object, without blanks; one-of: { int32_t kind; union }.
+ * Each member that is not required or may be null has a `uint8_t has_x` beside it: enum
+ * cm_presence.
  */
 enum cm_presence { CM_ABSENT = 0, CM_PRESENT = 1, CM_NULL = 2 };
 
@@ -56,9 +57,10 @@ struct cm_member {
         const char *name;
         const struct cm_schema *schema;
         size_t offset;
-        size_t has_offset; /* CM_NO_OFFSET for required members */
+        size_t has_offset; /* CM_NO_OFFSET when there is no has_x */
+        bool required;
         bool nullable;
-        bool read_only; /* refused when decoding a request */
+        bool read_only; /* refused when decoding */
 };
 #define CM_NO_OFFSET ((size_t)-1)
 
@@ -99,9 +101,13 @@ struct cm_faults {
         size_t count;
 };
 
-struct cm_decode_limits {
-        size_t max_depth; /* 0: 32 */
+/* How every generated array lies in memory. */
+struct cm_items {
+        void *items;
+        size_t count;
 };
+
+#define CM_JSON_MAX_DEPTH 32
 
 /* Adds a fault; beyond the room they are dropped. pointer and detail are copied to the arena. */
 void cm_fault_add(struct cm_faults *faults, struct cm_arena *arena, struct cm_str pointer,
@@ -122,7 +128,8 @@ int cm_schema_decode_text(const struct cm_schema *schema, struct cm_str text, st
                           struct cm_arena *arena, void *out,
                           struct cm_faults *faults) CM_MUST_CHECK;
 
-/* Appends `value` as JSON. Members that are absent are left out; read-only ones are written. */
+/* Appends `value` as JSON. Members that are absent are left out; read-only ones are written; a
+ * constant (`const`) is written whatever the struct holds. */
 void cm_schema_encode(const struct cm_schema *schema, const void *value, struct cm_buf *out);
 
 /* The enumeration's text for a constant, and back; NULL and 0 when there is none. */
