@@ -1,0 +1,153 @@
+#include "codec/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+
+static void test_email(void **state CM_UNUSED)
+{
+        static const struct {
+                const char *email;
+                const char *canonical; /* NULL: refused */
+        } rows[] = {
+                { "a@example.org", "a@example.org" },
+                { "Ann.Lee+salus@Example.ORG", "ann.lee+salus@example.org" },
+                { "o'brien@example.co.uk", "o'brien@example.co.uk" },
+                { "משה@דוגמה.ישראל", "משה@xn--6dbbec0c.xn--4dbrk0ce" },
+                { "u@bücher.example", "u@xn--bcher-kva.example" },
+                { "U\xCC\x88x@example.org", "\xC3\xBCx@example.org" },
+                { "", NULL },
+                { "a", NULL },
+                { "@example.org", NULL },
+                { "a@", NULL },
+                { "a@localhost", NULL },
+                { "a@b@example.org", NULL },
+                { ".a@example.org", NULL },
+                { "a.@example.org", NULL },
+                { "a..b@example.org", NULL },
+                { "a b@example.org", NULL },
+                { "\"a b\"@example.org", NULL },
+                { "a@[192.0.2.1]", NULL },
+                { "a@192.0.2.1", NULL },
+                { "a@-example.org", NULL },
+                { "a@example-.org", NULL },
+                { "a@exa_mple.org", NULL },
+                { "a@example..org", NULL },
+                { "a@.example.org", NULL },
+                { "a@example.org\n", NULL },
+                { "a\n@example.org", NULL },
+                { "a\xFF@example.org", NULL },
+                { "Ann <a@example.org>", NULL },
+        };
+        CM_CLEANUP(cm_arena_deinit) struct cm_arena arena;
+
+        cm_arena_init(&arena, 4096);
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct cm_str email = cm_str_from(rows[i].email);
+                struct cm_str canonical = cm_email_canonical(&arena, email);
+
+                if (cm_email_is_valid(email) != (rows[i].canonical != NULL))
+                        fail_msg("wrong about %s", rows[i].email);
+                if (rows[i].canonical)
+                        assert_string_equal(canonical.data, rows[i].canonical);
+                else
+                        assert_null(canonical.data);
+        }
+}
+
+/* RFC 5321: 64 before the @, 254 in all. */
+static void test_email_lengths(void **state CM_UNUSED)
+{
+        char text[400];
+        size_t n;
+
+        memset(text, 'a', sizeof(text));
+        memcpy(text + 64, "@example.org", 13);
+        assert_true(cm_email_is_valid(cm_str_from(text)));
+        memset(text, 'a', 65);
+        memcpy(text + 65, "@example.org", 13);
+        assert_false(cm_email_is_valid(cm_str_from(text)));
+
+        memcpy(text, "a@", 2);
+        for (n = 2; n < 250; n++)
+                text[n] = n % 50 == 40 ? '.' : 'b';
+        memcpy(text + 250, ".org", 5);
+        assert_int_equal(strlen(text), 254);
+        assert_true(cm_email_is_valid(cm_str_from(text)));
+        memcpy(text + 250, "b.org", 6);
+        assert_false(cm_email_is_valid(cm_str_from(text)));
+}
+
+static void test_languages(void **state CM_UNUSED)
+{
+        static const char *const good[] = {
+                "en",
+                "he",
+                "en-US",
+                "zh-Hant-TW",
+                "de-CH-1901",
+                "sl-rozaj-biske",
+                "zh-cmn-Hans",
+                "es-419",
+                "sr-Latn",
+                "x-private",
+                "en-u-ca-hebrew",
+                "de-DE-u-co-phonebk",
+                "en-a-bbb-x-y",
+                "hy-arevela",
+                "iw",
+        };
+        static const char *const bad[] = {
+                "",   "e", "en-",  "-en",  "en--US", "en_US",        "en-US-",
+                "12", "x", "en-u", "en-x", "en-ü",   "en-aaaaaaaaa",
+        };
+
+        for (size_t i = 0; i < CM_COUNT(good); i++)
+                if (!cm_language_is_valid(cm_str_from(good[i])))
+                        fail_msg("refused: %s", good[i]);
+        for (size_t i = 0; i < CM_COUNT(bad); i++)
+                if (cm_language_is_valid(cm_str_from(bad[i])))
+                        fail_msg("accepted: %s", bad[i]);
+}
+
+static void test_time_zones(void **state CM_UNUSED)
+{
+        static const char *const good[] = {
+                "Asia/Jerusalem", "Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires",
+                "Asia/Calcutta",  "Etc/GMT+5"
+        };
+        static const char *const bad[] = {
+                "",       "asia/jerusalem", "Mars/Olympus", "posixrules", "tzdata.zi",
+                "../UTC", "/etc/localtime", "Europe",       "UTC ",       "right/UTC"
+        };
+
+        for (size_t i = 0; i < CM_COUNT(good); i++)
+                assert_true(cm_time_zone_is_known(cm_str_from(good[i])));
+        for (size_t i = 0; i < CM_COUNT(bad); i++)
+                assert_false(cm_time_zone_is_known(cm_str_from(bad[i])));
+}
+
+static void test_normal_forms(void **state CM_UNUSED)
+{
+        CM_CLEANUP(cm_arena_deinit) struct cm_arena arena;
+
+        cm_arena_init(&arena, 4096);
+        assert_string_equal(cm_text_nfc(&arena, CM_STR("e\xCC\x81")).data, "\xC3\xA9");
+        assert_string_equal(cm_text_fold(&arena, CM_STR("Straße É")).data, "strasse é");
+        assert_string_equal(cm_text_nfc(&arena, CM_STR("")).data, "");
+        assert_null(cm_text_nfc(&arena, CM_STR("\xFF")).data);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_email),        cmocka_unit_test(test_email_lengths),
+                cmocka_unit_test(test_languages),    cmocka_unit_test(test_time_zones),
+                cmocka_unit_test(test_normal_forms),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
