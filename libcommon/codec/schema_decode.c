@@ -28,9 +28,33 @@ static void scratch_free(void *ptr)
                 free(ptr);
 }
 
+/* Thread-local variables have no destructors; a key has. */
+static pthread_key_t scratch_key;
+
+static void free_scratch(void *arena)
+{
+        cm_arena_deinit(arena);
+}
+
 static void install_scratch(void)
 {
         json_set_alloc_funcs(scratch_malloc, scratch_free);
+        CM_ASSERT(pthread_key_create(&scratch_key, free_scratch) == 0);
+}
+
+static void begin_scratch(void)
+{
+        if (!scratch.block_size) {
+                cm_arena_init(&scratch, SCRATCH_BLOCK);
+                pthread_setspecific(scratch_key, &scratch);
+        }
+        scratch_on = true;
+}
+
+static void end_scratch(void)
+{
+        scratch_on = false;
+        cm_arena_reset(&scratch);
 }
 
 /* ---- before parsing */
@@ -320,9 +344,7 @@ int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct 
                 schema_fault(&context, NULL, "is nested deeper than %d levels", CM_JSON_MAX_DEPTH);
                 return CM_DECODE_NOT_JSON;
         }
-        if (!scratch.block_size)
-                cm_arena_init(&scratch, SCRATCH_BLOCK);
-        scratch_on = true;
+        begin_scratch();
         tree = json_loadb(json.data ? json.data : "", json.len,
                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (tree)
@@ -330,8 +352,7 @@ int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct 
         else
                 schema_fault(&context, NULL, "%s (line %d, column %d)", syntax_fault(&error),
                              error.line, error.column);
-        scratch_on = false;
-        cm_arena_reset(&scratch);
+        end_scratch();
         if (!tree)
                 return CM_DECODE_NOT_JSON;
         return faults->count ? CM_DECODE_FAULTS : 0;
