@@ -19,7 +19,7 @@ RULES: list[tuple[str, str, list[str]]] = [
     ("strtok strtok_r", "changes its input: cm_str_split", []),
     ("atoi atol atoll atof", "cannot fail: cm_str_to_int", []),
     ("system popen", "starts a shell", []),
-    ("rand srand random srandom drand48", "guessable: cm_random", []),
+    ("rand srand random srandom drand48", "guessable: cm_random", [TESTS]),
     ("localtime gmtime ctime asctime", "not thread-safe: base/time.h", []),
     ("gethostbyname getaddrinfo", "blocks the loop: on a worker thread only", []),
     ("PQexec PQexecParams PQexecPrepared PQprepare PQconnectdb PQconnectdbParams", "blocks the loop",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from source import LAYERS, Finding, includes, main
 
-# header prefix: where it may be included, in .c files only
+# header prefix: where it may be included, in .c files and the adapter's own *_internal.h only
 DRIVERS = {
     "libpq-fe.h": ["libcommon/store/"],
     "hiredis/": ["libcommon/store/"],
@@ -48,7 +48,7 @@ def _driver(path: str, line: int, name: str, is_test: bool) -> Iterator[Finding]
             continue
         if not is_test and not any(path.startswith(folder) for folder in allowed):
             yield Finding(path, line, f"{name} belongs to {' and '.join(allowed)} only")
-        elif path.endswith(".h"):
+        elif path.endswith(".h") and not path.endswith("_internal.h"):
             yield Finding(path, line, f"{name} in a header: a driver stays in its adapter's .c file")
 
 
