@@ -3,6 +3,7 @@
 #   make                 all daemons, release build
 #   make BUILD=asan      the same with ASan and UBSan (debug, tsan likewise), beside the release build
 #   make unit            builds and runs the unit tests of BUILD
+#   make fuzz-build BUILD=fuzz CC=clang    the fuzzers; scripts/fuzz runs them
 #   make lint            everything that is checked without running
 #   make gen             what the contracts in proto/ generate
 BUILD ?= release
@@ -21,6 +22,7 @@ flags_release := -O2 -g $(hardening)
 flags_debug   := -O0 -g3
 flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
 flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN
+flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
 link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
@@ -39,7 +41,7 @@ lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
 tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
 
-.PHONY: all gen unit lint print-cppflags fuzz clean
+.PHONY: all gen unit unit-libcommon lint print-cppflags fuzz-build clean
 .SECONDEXPANSION:
 .SECONDARY:
 
@@ -69,7 +71,7 @@ $(out)/%.o: %.c | $(gen)/.stamp
 # ---- the library: one archive per layer, so that a unit test links its own layer and lower ones only
 define layer_rules
 $(out)/libsalus-$(1).a: $(filter $(out)/libcommon/$(1)/%,$(lib_obj))
-	@rm -f $$@
+	@mkdir -p $$(@D) && rm -f $$@
 	@ar rcs $$@ $$^
 endef
 $(foreach l,$(layers),$(eval $(call layer_rules,$(l))))
@@ -108,6 +110,15 @@ $(foreach s,$(services),$(eval $(call service_test_rules,$(s))))
 
 unit: $(tests)
 	@scripts/run-unit-tests $(tests)
+unit-libcommon: $(filter $(out)/libcommon/%,$(tests))
+	@scripts/run-unit-tests $^
+
+# ---- fuzzers: tests/fuzz/x.c has LLVMFuzzerTestOneInput and may use all of libcommon and of the services
+fuzzers  := $(patsubst %.c,$(out)/%,$(wildcard tests/fuzz/*.c))
+complete := $(patsubst $(out)/bin/salus-%,%,$(daemons))
+fuzz-build: $(fuzzers)
+$(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 lint:
 	@scripts/lint
