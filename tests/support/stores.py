@@ -26,6 +26,7 @@ def _run_as() -> str | None:
 
 class Postgres(Process):
     stop_signal = signal.SIGINT
+    settings = {"fsync": "off", "max_connections": "200"}
 
     def __init__(self, folder: Path):
         super().__init__("postgres", folder, run_as=_run_as())
@@ -36,8 +37,8 @@ class Postgres(Process):
 
     def command(self):
         return [str(postgres_bin() / "postgres"), "-D", str(self.data), "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off",
-                "-c", "timezone=UTC", "-c", "max_connections=200"]
+                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "timezone=UTC",
+                *(word for key, value in self.settings.items() for word in ("-c", f"{key}={value}"))]
 
     def start(self, *, wait: bool = True):
         if not self.data.exists():
