@@ -100,10 +100,10 @@ $(foreach l,$(layers),$(eval $(call test_rules,$(l))))
 
 # A service's tests link its objects without main.c through an archive: only what the test needs is pulled in.
 define service_test_rules
-$(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1)))
+$(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1))) $(call service_gen,$(1))
 	@rm -f $$@
 	@ar rcs $$@ $$^
-$(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(call service_gen,$(1)) $(gen_common_obj) $(archives_service)
+$(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(gen_common_obj) $(archives_service)
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
 $(foreach s,$(services),$(eval $(call service_test_rules,$(s))))
