@@ -129,10 +129,19 @@ def test_trace_from_outside_is_not_continued(api):
 
 def test_own_errors_are_problems(api, gateway):
     problem(api.get("/nowhere"), 404, "not_found")
-    problem(api.post("/"), 405)
+    problem(api.post("/"), 405, "method_not_allowed")
     problem(api.post("/v1/me", content=b"x" * 600_000), 413, "too_large")
-    problem(api.get("/" + "a" * 9000), 414)
-    problem(api.get("/v1/me", headers={"X-A": "a" * 33_000}), 431)
+    problem(api.get("/" + "a" * 9000), 414, "uri_too_long")
+    problem(api.get("/v1/me", headers={"X-A": "a" * 33_000}), 431, "headers_too_large")
+
+
+def test_own_errors_are_those_of_the_contracts():
+    text = (ROOT / "deploy/gateway/problems.conf").read_text()
+    problems = [json.loads(body) for body in re.findall(r"return \d+ '(.*)';", text)]
+    codes = yaml.safe_load((ROOT / "proto/errors.yaml").read_text())
+    assert len(problems) >= 10
+    for body in problems:
+        assert codes[body["code"]] == {"status": body["status"], "title": body["title"]}
 
 
 @pytest.mark.parametrize("target", ["//v1/me", "/v1/./me", "/v1/health-events/../me", "/v1/%2e%2e/me", "/v1%2Fme",

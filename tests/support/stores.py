@@ -104,14 +104,6 @@ def _give_away(folder: Path):
     folder.chmod(0o700)
 
 
-def _acl_template() -> str:
-    """The users' rights as the build makes them; everything for everybody while it does not."""
-    template = GEN / "redis.acl"
-    if not template.exists():
-        return "".join(f"user salus-{who} on >@salus-{who}@ ~* &* +@all\n" for who in (*SERVICES, "operator"))
-    return "".join(line for line in template.read_text().splitlines(keepends=True) if not line.startswith("#"))
-
-
 class Redis(Process):
     """The bus (append-only, noeviction) or the cache (LRU), with the users that the build generates."""
 
@@ -132,7 +124,8 @@ class Redis(Process):
 
     def start(self, *, wait: bool = True):
         self.data.mkdir(exist_ok=True)
-        text = _acl_template()
+        text = "".join(line for line in (GEN / "redis.acl").read_text().splitlines(keepends=True)
+                       if line.split()[1] in ("default", *self.passwords))
         for user, password in self.passwords.items():
             text = text.replace(f">@{user}@", "#" + hashlib.sha256(password.encode()).hexdigest())
         # The tests themselves may do anything: they play the broken server and the clumsy operator.

@@ -37,8 +37,8 @@ document.getElementById("commands").textContent = `curl -s ${location.origin}/v1
 # TOKEN is the access_token of the answer
 curl -s ${location.origin}/v1/health-events \\
   -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{
-    "event_type": "mood", "occurred_at": "${new Date().toISOString()}",
-    "event_data": { "score": 7 } }'`;
+    "event_type": "mood", "event_subtype": "quick_checkin",
+    "event_data": { "mood": "calm", "energy_level": 6 } }'`;
 
 async function round() {
   if (!document.hidden) await Promise.all(services.map(look));
