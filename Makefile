@@ -6,6 +6,7 @@
 #   make fuzz-build BUILD=fuzz CC=clang    the fuzzers; scripts/fuzz runs them
 #   make lint            everything that is checked without running
 #   make gen             what the contracts in proto/ generate
+MAKEFLAGS += --no-builtin-rules
 BUILD ?= release
 CC     = gcc
 PYTHON ?= python3

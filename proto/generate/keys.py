@@ -12,7 +12,8 @@ SECOND = 1_000_000
 COMMANDS = {
     "string": "get set getex getdel del exists expire pexpire pttl ttl incr decr incrby eval evalsha".split(),
     "hash": "hget hmget hgetall hset hdel hincrby del exists expire pexpire pttl eval evalsha".split(),
-    "list": "lpush rpush lrange ltrim llen lrem lpop rpop del exists expire pexpire pttl eval evalsha".split(),
+    "list": "lpush rpush lrange lindex ltrim llen lrem lpop rpop del exists expire pexpire pttl eval evalsha".split(),
+    "zset": "zadd zcard zrange zrem zremrangebyscore del exists expire pexpire pttl eval evalsha".split(),
     "stream": ("xadd xlen xrange xrevrange xtrim xdel xinfo xgroup xpending xread xreadgroup xack xclaim xautoclaim "
                "exists eval evalsha").split(),
 }
