@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from source import Finding, code_only, literals, main
+from source import Finding, code_only, is_test, literals, main
 
 PATTERNS = [
     (re.compile(r"^s1:"), "a Redis key or stream: use build/gen/keys.h or events.h"),
@@ -20,7 +20,7 @@ ERROR_CODE = re.compile(r'\.code\s*=\s*"')
 
 
 def check(path: str, text: str) -> Iterator[Finding]:
-    if path.endswith("_test.c") or path.startswith("tests/") or path in WRITES_JSON_ITSELF:
+    if is_test(path) or path in WRITES_JSON_ITSELF:
         return
     for line, literal in literals(text):
         for pattern, what in PATTERNS:
