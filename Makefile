@@ -6,6 +6,7 @@
 #   make fuzz-build BUILD=fuzz CC=clang    the fuzzers; scripts/fuzz runs them
 #   make lint            everything that is checked without running
 #   make gen             what the contracts in proto/ generate
+#   make docs            the reference pages of docs/ that come from the contracts
 MAKEFLAGS += --no-builtin-rules
 BUILD ?= release
 CC     = gcc
@@ -42,7 +43,7 @@ lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
 tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
 
-.PHONY: all gen unit unit-libcommon lint print-cppflags fuzz-build clean
+.PHONY: all gen docs unit unit-libcommon lint print-cppflags fuzz-build clean
 .SECONDEXPANSION:
 .SECONDARY:
 
@@ -120,6 +121,9 @@ complete := $(patsubst $(out)/bin/salus-%,%,$(daemons))
 fuzz-build: $(fuzzers)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+docs:
+	$(PYTHON) proto/generate/generate.py --proto proto --docs docs
 
 lint:
 	@scripts/lint
