@@ -186,7 +186,7 @@ static int apply(struct cm_head *head, enum single single, struct cm_str value, 
         case EXPECT:
                 *why_r = "Expect knows 100-continue only";
                 head->expects_continue = head->minor == 1;
-                return cm_str_equal_nocase(value, CM_STR("100-continue")) ? 0 : CM_HEAD_BAD;
+                return cm_str_equal_nocase(value, CM_STR("100-continue")) ? 0 : CM_HEAD_EXPECT;
         default:
                 return 0;
         }

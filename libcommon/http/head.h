@@ -37,6 +37,7 @@ enum cm_head_outcome {
         CM_HEAD_MANY,     /* too many headers: 431 */
         CM_HEAD_VERSION,  /* 505 */
         CM_HEAD_CODING,   /* a transfer coding other than chunked: 501 */
+        CM_HEAD_EXPECT,   /* an expectation other than 100-continue: 417 */
 };
 
 /*

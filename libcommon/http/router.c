@@ -1,5 +1,6 @@
 #include "http/router.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -100,6 +101,24 @@ static struct cm_endpoint *find_method(const struct node *node, struct cm_str me
         return NULL;
 }
 
+static const struct cm_metric durations =
+        CM_HISTOGRAM("salus_http_request_seconds", "From the end of the head to the reply");
+static const struct cm_metric replies =
+        CM_COUNTER("salus_http_requests_total", "Replies by operation and status");
+
+static void add_metrics(struct cm_endpoint *endpoint)
+{
+        char labels[160];
+
+        (void)snprintf(labels, sizeof(labels), "operation=\"%s\"", endpoint->route->operation);
+        endpoint->duration = cm_metric_labeled(&durations, labels);
+        for (int i = 1; i < CM_ROUTE_STATUS_SETS; i++) {
+                (void)snprintf(labels, sizeof(labels), "operation=\"%s\",status=\"%dxx\"",
+                               endpoint->route->operation, i);
+                endpoint->replies[i] = cm_metric_labeled(&replies, labels);
+        }
+}
+
 static int add_route(struct cm_router *router, const struct cm_route *route, const char *content)
 {
         struct cm_endpoint *endpoint = CM_NEW(struct cm_endpoint);
@@ -117,6 +136,7 @@ static int add_route(struct cm_router *router, const struct cm_route *route, con
         node->endpoints =
                 cm_realloc(node->endpoints, (node->endpoint_count + 1) * sizeof(*node->endpoints));
         node->endpoints[node->endpoint_count++] = endpoint;
+        add_metrics(endpoint);
         return 0;
 }
 
