@@ -3,8 +3,11 @@
 #   make                 all daemons, release build
 #   make BUILD=asan      the same with ASan and UBSan (debug, tsan likewise), beside the release build
 #   make unit            builds and runs the unit tests of BUILD
+#   make fuzz-build BUILD=fuzz CC=clang    the fuzzers; scripts/fuzz runs them
 #   make lint            everything that is checked without running
 #   make gen             what the contracts in proto/ generate
+#   make docs            the reference pages of docs/ that come from the contracts
+MAKEFLAGS += --no-builtin-rules
 BUILD ?= release
 CC     = gcc
 PYTHON ?= python3
@@ -21,6 +24,7 @@ flags_release := -O2 -g $(hardening)
 flags_debug   := -O0 -g3
 flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
 flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN
+flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
 link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
@@ -39,7 +43,7 @@ lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
 tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
 
-.PHONY: all gen unit lint print-cppflags fuzz clean
+.PHONY: all gen docs unit unit-libcommon lint print-cppflags fuzz-build clean
 .SECONDEXPANSION:
 .SECONDARY:
 
@@ -69,7 +73,7 @@ $(out)/%.o: %.c | $(gen)/.stamp
 # ---- the library: one archive per layer, so that a unit test links its own layer and lower ones only
 define layer_rules
 $(out)/libsalus-$(1).a: $(filter $(out)/libcommon/$(1)/%,$(lib_obj))
-	@mkdir -p $$(@D); rm -f $$@
+	@mkdir -p $$(@D) && rm -f $$@
 	@ar rcs $$@ $$^
 endef
 $(foreach l,$(layers),$(eval $(call layer_rules,$(l))))
@@ -98,16 +102,28 @@ $(foreach l,$(layers),$(eval $(call test_rules,$(l))))
 
 # A service's tests link its objects without main.c through an archive: only what the test needs is pulled in.
 define service_test_rules
-$(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1)))
+$(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1))) $(call service_gen,$(1))
 	@rm -f $$@
 	@ar rcs $$@ $$^
-$(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(call service_gen,$(1)) $(gen_common_obj) $(archives_service)
+$(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(gen_common_obj) $(archives_service)
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
 $(foreach s,$(services),$(eval $(call service_test_rules,$(s))))
 
 unit: $(tests)
 	@scripts/run-unit-tests $(tests)
+unit-libcommon: $(filter $(out)/libcommon/%,$(tests))
+	@scripts/run-unit-tests $^
+
+# ---- fuzzers: tests/fuzz/x.c has LLVMFuzzerTestOneInput and may use all of libcommon and of the services
+fuzzers  := $(patsubst %.c,$(out)/%,$(wildcard tests/fuzz/*.c))
+complete := $(patsubst $(out)/bin/salus-%,%,$(daemons))
+fuzz-build: $(fuzzers)
+$(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+docs:
+	$(PYTHON) proto/generate/generate.py --proto proto --docs docs
 
 lint:
 	@scripts/lint

@@ -126,19 +126,19 @@ void cm_json_integer(struct cm_json_writer *writer, int64_t value)
 }
 
 /*
- * Most numbers of people have up to three decimals. When value * 10^k is whole and divides back to
- * value exactly, that decimal is what "%.15g" would print, at a tenth of the cost.
+ * Most numbers of people have up to three decimals. When a whole number divided by 10^k is exactly
+ * the value, that decimal is what "%.15g" would print, at a tenth of the cost.
  */
 static bool add_short_number(struct cm_buf *out, double value)
 {
         static const double scales[] = { 1, 10, 100, 1000 };
 
         for (int decimals = 0; decimals < 4; decimals++) {
-                double scaled = value * scales[decimals];
+                double scaled = nearbyint(value * scales[decimals]);
 
                 if (fabs(scaled) >= 1e15)
                         return false;
-                if (scaled == trunc(scaled) && scaled / scales[decimals] == value) {
+                if (scaled / scales[decimals] == value) {
                         add_decimal(out, (int64_t)scaled, decimals);
                         return true;
                 }

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,45 +93,6 @@ static bool length_holds(const struct schema_context *context, const struct sche
         return false;
 }
 
-static bool is_line(struct cm_str text)
-{
-        for (size_t i = 0; i < text.len; i++)
-                if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7F)
-                        return false;
-        return true;
-}
-
-static bool is_clock_time(struct cm_str text)
-{
-        const char *t = text.data;
-
-        return text.len == 5 && t[2] == ':' &&
-               ((t[0] >= '0' && t[0] <= '1' && t[1] >= '0' && t[1] <= '9') ||
-                (t[0] == '2' && t[1] >= '0' && t[1] <= '3')) &&
-               t[3] >= '0' && t[3] <= '5' && t[4] >= '0' && t[4] <= '9';
-}
-
-/* RFC 3986: a scheme, a colon, and nothing but its characters. */
-static bool is_uri(struct cm_str text)
-{
-        static const char others[] = "-._~:/?#[]@!$&'()*+,;=%";
-        const char *colon = text.len ? memchr(text.data, ':', text.len) : NULL;
-
-        if (!colon || colon == text.data)
-                return false;
-        for (size_t i = 0; i < text.len; i++) {
-                char c = text.data[i];
-                bool alphanumeric =
-                        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-                if (!alphanumeric && (!c || !strchr(others, c)))
-                        return false;
-                if (text.data + i < colon && !alphanumeric && !strchr("+-.", c))
-                        return false;
-        }
-        return true;
-}
-
 /* What the text should have been, or NULL when it is right. */
 static const char *format_fault(enum cm_format format, struct cm_str text)
 {
@@ -144,11 +106,11 @@ static const char *format_fault(enum cm_format format, struct cm_str text)
         case CM_FORMAT_LANGUAGE:
                 return cm_language_is_valid(text) ? NULL : "must be a BCP 47 language tag";
         case CM_FORMAT_CLOCK_TIME:
-                return is_clock_time(text) ? NULL : "must be a time of day as HH:MM";
+                return cm_clock_time_is_valid(text) ? NULL : "must be a time of day as HH:MM";
         case CM_FORMAT_URI:
-                return is_uri(text) ? NULL : "must be a URI";
+                return cm_uri_is_valid(text) ? NULL : "must be an absolute URI";
         case CM_FORMAT_LINE:
-                return is_line(text) ? NULL : "must not contain control characters";
+                return cm_line_is_valid(text) ? NULL : "must not contain control characters";
         }
         return NULL;
 }
@@ -209,6 +171,9 @@ void schema_store_text(const struct schema_context *context, const struct schema
 
 /* ---- numbers */
 
+/* Above it 15 digits may round to more than a double holds. */
+#define NUMBER_MAX 1e308
+
 static bool range_holds(const struct schema_context *context, const struct schema_place *place,
                         const struct cm_schema *schema, double value)
 {
@@ -236,8 +201,10 @@ void schema_store_integer(const struct schema_context *context, const struct sch
 void schema_store_number(const struct schema_context *context, const struct schema_place *place,
                          const struct cm_schema *schema, double value, void *out)
 {
-        if (range_holds(context, place, schema, value))
-                *(double *)out = value;
+        if (fabs(value) > NUMBER_MAX)
+                schema_fault(context, place, "must be at most %g", NUMBER_MAX);
+        else if (range_holds(context, place, schema, value))
+                *(double *)out = value + 0.0; /* -0 is 0 */
 }
 
 bool schema_count_holds(const struct schema_context *context, const struct schema_place *place,

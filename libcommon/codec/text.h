@@ -17,7 +17,14 @@ bool cm_email_is_valid(struct cm_str email);
 /* The form to compare and to look up by: local part folded, domain as lower-case A-labels. Absent
  * when not valid. */
 struct cm_str cm_email_canonical(struct cm_arena *arena, struct cm_str email);
-/* An IANA zone or link name of the machine's tz database, case-sensitive. */
+/* An IANA zone or link name of the machine's tz database, case-sensitive. The first call reads the
+ * list of names; any thread. */
 bool cm_time_zone_is_known(struct cm_str name);
-/* Well-formed BCP 47 (RFC 5646 section 2.1). */
+/* Well-formed BCP 47 (RFC 5646 section 2.1), grandfathered tags included; no extension twice. */
 bool cm_language_is_valid(struct cm_str tag);
+/* HH:MM, 00:00 to 23:59. */
+bool cm_clock_time_is_valid(struct cm_str text);
+/* A URI with a scheme (RFC 3986): only the characters that it allows, whole percent signs. */
+bool cm_uri_is_valid(struct cm_str text);
+/* One line: well-formed UTF-8 without control characters and line or paragraph separators. */
+bool cm_line_is_valid(struct cm_str text);

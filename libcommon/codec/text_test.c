@@ -142,12 +142,128 @@ static void test_normal_forms(void **state CM_UNUSED)
         assert_null(cm_text_nfc(&arena, CM_STR("\xFF")).data);
 }
 
+struct row {
+        const char *text;
+        bool ok;
+};
+
+static void check(const struct row *rows, size_t count, bool (*is)(struct cm_str))
+{
+        for (size_t i = 0; i < count; i++)
+                if (is(cm_str_from(rows[i].text)) != rows[i].ok)
+                        fail_msg("\"%s\" should be %s", rows[i].text,
+                                 rows[i].ok ? "valid" : "refused");
+}
+
+static void test_more_emails(CM_UNUSED void **state)
+{
+        static const struct row rows[] = {
+                { "o'neil@example.org", true },
+                { "דנה@דוגמה.ישראל", true },
+                { "пример@пример.рф", true },
+                { "a@b_c.co", false },
+                { "a@127.0.0.1", false },
+                { "a@b.co,c@d.co", false },
+                { "a\xe2\x80\xae"
+                  "b@c.co",
+                  false }, /* turns the direction of writing */
+                { "a\xc2\xa0"
+                  "b@c.co",
+                  false }, /* a blank that is not ASCII */
+                { "a\xff@c.co", false },
+        };
+
+        check(rows, CM_COUNT(rows), cm_email_is_valid);
+        assert_false(cm_email_is_valid((struct cm_str){ "a@b.co\0x", 8 }));
+}
+
+static void test_more_languages(CM_UNUSED void **state)
+{
+        static const struct row rows[] = {
+                { "en", true },
+                { "he", true },
+                { "pt-BR", true },
+                { "zh-Hant-TW", true },
+                { "es-419", true },
+                { "sl-rozaj-biske", true },
+                { "de-1996", true },
+                { "zh-yue", true },
+                { "en-a-bbb-x-a", true },
+                { "x-whatever", true },
+                { "i-klingon", true },
+                { "art-lojban", true },
+                { "en-US-u-ca-gregory", true },
+                { "tlh", true },
+                { "abcdefgh", true },
+                { "", false },
+                { "e", false },
+                { "en-", false },
+                { "-en", false },
+                { "en--US", false },
+                { "en_US", false },
+                { "abcdefghi", false },
+                { "en-US-US", false },
+                { "en-u", false },
+                { "en-a-bb-a-cc", false },
+                { "x", false },
+                { "12", false },
+                { "en-x", false },
+                { "de-419-DE", false },
+                { "é", false },
+                { "i-nothing", false },
+        };
+
+        check(rows, CM_COUNT(rows), cm_language_is_valid);
+}
+
+static void test_lines_and_clock_times(CM_UNUSED void **state)
+{
+        static const struct row lines[] = {
+                { "", true },          { "שלום, עולם", true },      { "a\xc2\xa0z", true },
+                { "a\nb", false },     { "a\x7f", false },          { "\t", false },
+                { "\xc2\x85", false }, { "a\xe2\x80\xa8z", false }, { "\xff", false },
+        };
+        static const struct row times[] = {
+                { "00:00", true },   { "23:59", true }, { "24:00", false }, { "12:60", false },
+                { "1:00", false },   { "12:0", false }, { "12-00", false }, { "ab:cd", false },
+                { "12:00 ", false }, { "", false },
+        };
+
+        check(lines, CM_COUNT(lines), cm_line_is_valid);
+        check(times, CM_COUNT(times), cm_clock_time_is_valid);
+}
+
+static void test_uris(CM_UNUSED void **state)
+{
+        static const struct row rows[] = {
+                { "https://example.org/a.png?x=%20#top", true },
+                { "urn:uuid:1", true },
+                { "mailto:a@b.co", true },
+                { "https://[::1]:80/", true },
+                { "//example.org/a", false },
+                { "/a", false },
+                { "https:", false },
+                { "1http://a", false },
+                { "https://a b", false },
+                { "https://a/%2", false },
+                { "https://a/%zz", false },
+                { "https://a/#a#b", false },
+                { "https://é", false },
+                { "https://a\"", false },
+                { "", false },
+        };
+
+        check(rows, CM_COUNT(rows), cm_uri_is_valid);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_email),        cmocka_unit_test(test_email_lengths),
-                cmocka_unit_test(test_languages),    cmocka_unit_test(test_time_zones),
-                cmocka_unit_test(test_normal_forms),
+                cmocka_unit_test(test_email),          cmocka_unit_test(test_email_lengths),
+                cmocka_unit_test(test_languages),      cmocka_unit_test(test_time_zones),
+                cmocka_unit_test(test_normal_forms),   cmocka_unit_test(test_more_emails),
+                cmocka_unit_test(test_more_languages), cmocka_unit_test(test_lines_and_clock_times),
+                cmocka_unit_test(test_uris),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,8 @@ int cm_redis_flight(struct cm_redis *redis, struct cm_arena *arena,
 struct cm_redis_script {
         const char *name;
         const char *text;
-        char sha1[41]; /* computed at first use */
+        char sha1[41]; /* computed at first use, by whichever thread is first */
+        int known;
 };
 int cm_redis_script(struct cm_redis *redis, struct cm_arena *arena, struct cm_redis_script *script,
                     const struct cm_str *keys, size_t key_count, const struct cm_str *args,

@@ -194,3 +194,8 @@ def c_text(text):
     """A C string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return '"' + escaped.replace("??", '?""?') + '"'
+
+
+def notation(value):
+    """A value as it stands in the environment."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -19,6 +19,7 @@ import keys
 import openapi
 import tables
 from contract import ContractError, Contracts, c_text, check_origins, snake
+from pages import pages
 from routes import load_operations
 from schemas import Library
 
@@ -101,24 +102,44 @@ def build_files(model):
 
 
 def write(folder, files):
-    folder.mkdir(parents=True, exist_ok=True)
+    texts = {}
     for name, lines in files.items():
         notice = [NOTICE] if name.endswith((".c", ".h")) else []
-        text = "\n".join(notice + lines) + "\n"
+        texts[name] = "\n".join(notice + lines) + "\n"
+    write_texts(folder, texts)
+
+
+def write_texts(folder, texts):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def check(folder, texts):
+    stale = [name for name, text in texts.items()
+             if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
+    for name in stale:
+        print(f"{folder / name} does not say what proto/ says; run: make docs")
+    return 1 if stale else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--proto", default="proto")
     parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page of --docs is stale")
     arguments = parser.parse_args()
     try:
         model = Model(arguments.proto)
         if arguments.out:
             write(arguments.out, build_files(model))
+        if arguments.docs and arguments.check:
+            return check(arguments.docs, pages(model))
+        if arguments.docs:
+            write_texts(arguments.docs, pages(model))
     except ContractError as error:
         sys.exit(f"generate.py: {error}")
     return 0

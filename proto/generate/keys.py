@@ -12,14 +12,15 @@ SECOND = 1_000_000
 COMMANDS = {
     "string": "get set getex getdel del exists expire pexpire pttl ttl incr decr incrby eval evalsha".split(),
     "hash": "hget hmget hgetall hset hdel hincrby del exists expire pexpire pttl eval evalsha".split(),
-    "list": "lpush rpush lrange ltrim llen lrem lpop rpop del exists expire pexpire pttl eval evalsha".split(),
+    "list": "lpush rpush lrange lindex ltrim llen lrem lpop rpop del exists expire pexpire pttl eval evalsha".split(),
+    "zset": "zadd zcard zrange zrem zremrangebyscore del exists expire pexpire pttl eval evalsha".split(),
     "stream": ("xadd xlen xrange xrevrange xtrim xdel xinfo xgroup xpending xread xreadgroup xack xclaim xautoclaim "
                "exists eval evalsha").split(),
 }
 # A consumer of another service's stream reads and acknowledges, and cannot add or trim.
 CONSUMER_COMMANDS = "xreadgroup xread xack xclaim xautoclaim xpending xgroup xinfo xlen xrange xrevrange exists".split()
 COMMON_COMMANDS = ("auth hello ping quit reset select echo time wait info command client|setname client|id client|info "
-                   "client|no-evict client|setinfo config|get script|load script|exists multi exec discard "
+                   "client|no-evict config|get script|load script|exists multi exec discard "
                    "subscribe unsubscribe psubscribe punsubscribe publish").split()
 NEVER_OPERATOR = "flushall flushdb shutdown debug module replicaof slaveof".split()
 

@@ -2,7 +2,7 @@
 import re
 
 from c_schemas import comment
-from contract import ContractError, c_text, shout, snake
+from contract import ContractError, c_text, notation, shout, snake
 
 # ---- error codes
 
@@ -138,11 +138,6 @@ def _check_setting(key, place):
     for word in ("default", "min", "max"):
         if word in place and not isinstance(place.get(word), (str, int)):
             place.at(word).fail("must be written in the setting's notation")
-
-
-def notation(value):
-    """A value as it stands in the environment."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def settings_struct(table):

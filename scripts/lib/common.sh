@@ -11,7 +11,7 @@ PORT_BASE=${SALUS_PORT_BASE:-7100}
 BUILD=${SALUS_BUILD:-release}
 ALL_SERVICES=(auth main-health)
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; } # one line an argument
 step() { printf '· %s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
 die() {

@@ -12,13 +12,14 @@ daemon_settings() {
     "SALUS_TOKEN_ISSUER=salus" "SALUS_TOKEN_AUDIENCE=salus"
     "SALUS_TRUSTED_PROXIES=127.0.0.1"
     "SALUS_CURSOR_KEY_FILE=$SECRETS/cursor_key"
-    "SALUS_SEAL_KEYS_FILE=$SECRETS/$service/seal_keys"
     "DATABASE_URL_FILE=$SECRETS/$service/database_url"
     "REDIS_URL_FILE=$SECRETS/$service/redis_url"
     "REDIS_CACHE_URL_FILE=$SECRETS/$service/redis_cache_url"
   )
   case $service in
-  auth) daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper") ;;
+  auth)
+    daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys")
+    ;;
   main-health)
     as_run_user mkdir -p "$DATA/scratch/main-health"
     daemon_env+=("SALUS_SCRATCH=$DATA/scratch/main-health")

@@ -31,13 +31,13 @@ make_all_secrets() {
     make_secret "postgres-salus_${store}"
     make_secret "postgres-salus_${store}_owner"
     make_secret "redis/salus-$service"
-    [[ -s $SECRETS/$service/seal_keys ]] || put_secret "$service/seal_keys" "k1:$(random_base64url 32)"
     put_secret "$service/database_url" "$(database_url "salus_$store" "salus_$store")"
     put_secret "$service/migrate_database_url" "$(database_url "salus_${store}_owner" "salus_$store")"
     put_secret "$service/redis_url" "$(redis_url "salus-$service" "$PORT_BUS")"
     put_secret "$service/redis_cache_url" "$(redis_url "salus-$service" "$PORT_CACHE")"
   done
   make_secret auth/password_pepper
+  [[ -s $SECRETS/auth/seal_keys ]] || put_secret auth/seal_keys "k1:$(random_base64url 32)"
 }
 
 database_url() { echo "postgresql://$1:$(secret "postgres-$1")@127.0.0.1:$PORT_POSTGRES/$2"; }

@@ -102,7 +102,8 @@ CONF
 write_redis_acl() {
   local template=$ROOT/build/gen/redis.acl acl user digest
   [[ -f $template ]] || die "$template was not built" "run: make gen"
-  acl=$(grep -v '^#' "$template")
+  # Only users of services that are here: another one would keep the template's word for a password.
+  acl=$(grep -E "^user (default|salus-operator|salus-($(IFS='|' && echo "${ALL_SERVICES[*]}"))) " "$template")
   for user in salus-operator "${ALL_SERVICES[@]/#/salus-}"; do
     digest=$(tr -d '\n' <"$SECRETS/redis/$user" | sha256sum | cut -d ' ' -f 1)
     acl=${acl//">@$user@"/"#$digest"}

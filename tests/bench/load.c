@@ -5,7 +5,7 @@
  * them up in the database.
  *
  * usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS BODIES IDS
- *   TOKENS  a file, one bearer token a line; connections take them in turn ("-": none)
+ *   TOKENS  a file, one bearer token a line; requests take them in turn ("-": none)
  *   BODIES  a file, one JSON body a line, taken in turn ("-": no body)
  *   IDS     a file for the acknowledged ids, 36 characters a line ("-": none)
  *
@@ -32,7 +32,6 @@ struct lines {
 
 struct connection {
         int fd;
-        const char *token;
         char out[8192];
         size_t out_len, out_sent;
         char in[65536];
@@ -93,12 +92,13 @@ static struct lines read_lines(const char *path)
 static void compose(struct connection *c)
 {
         const char *body = run.bodies.count ? run.bodies.items[run.sequence % run.bodies.count] : "";
+        const char *token = run.tokens.count ? run.tokens.items[run.sequence % run.tokens.count] : NULL;
         int n = snprintf(c->out, sizeof(c->out), "%s %s HTTP/1.1\r\nHost: %s\r\n", run.method, run.path,
                          run.host);
 
-        if (c->token)
+        if (token)
                 n += snprintf(c->out + n, sizeof(c->out) - (size_t)n, "Authorization: Bearer %s\r\n",
-                              c->token);
+                              token);
         if (run.bodies.count)
                 n += snprintf(c->out + n, sizeof(c->out) - (size_t)n,
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n"
@@ -195,7 +195,7 @@ static void receive(struct connection *c, bool go_on)
         }
 }
 
-static void open_connection(struct connection *c, size_t i)
+static void open_connection(struct connection *c)
 {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)run.port) };
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
@@ -208,7 +208,6 @@ static void open_connection(struct connection *c, size_t i)
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         epoll_ctl(run.epoll, EPOLL_CTL_ADD, c->fd, &event);
-        c->token = run.tokens.count ? run.tokens.items[i % run.tokens.count] : NULL;
 }
 
 static int by_value(const void *a, const void *b)
@@ -249,7 +248,7 @@ int main(int argc, char **argv)
         run.epoll = epoll_create1(0);
         connections = calloc((size_t)run.connections, sizeof(*connections));
         for (int i = 0; i < run.connections; i++)
-                open_connection(&connections[i], (size_t)i);
+                open_connection(&connections[i]);
         begin = now_ns();
         end = begin + (int64_t)(atof(argv[4]) * 1e9);
         for (int i = 0; i < run.connections; i++) {

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ["zone.c", "zone_rule.c", "time.c", "str.c", "utf8.c", "mem.c", "assert.c"]
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 FIRST, LAST = -2524521600, 4417977600  # 1890, 2110
 
 

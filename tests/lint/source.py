@@ -53,6 +53,11 @@ def includes(text: str) -> Iterator[tuple[int, bool, str]]:
         yield text.count("\n", 0, match.start()) + 1, match.group(1) == '"', match.group(2)
 
 
+def is_test(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return path.startswith("tests/") or name.endswith("_test.c") or name.startswith("test_")
+
+
 def sources(root: Path = ROOT) -> list[Path]:
     return sorted(path for folder in ("libcommon", "services", "tests/fuzz", "tests/bench")
                   for path in (root / folder).rglob("*.[ch]"))

@@ -21,7 +21,7 @@ class Stack:
         self.cache = Redis("redis-cache", folder)
         self.daemons: list[Daemon] = []
         self.cursor_key = secrets.token_urlsafe(32)
-        self.seal_keys = {service: "k1:" + secrets.token_urlsafe(32) for service in SERVICES}
+        self.seal_keys = "k1:" + secrets.token_urlsafe(32)
         self.pepper = secrets.token_urlsafe(32)
 
     def start(self):
@@ -40,10 +40,11 @@ class Stack:
             "SALUS_TOKEN_AUDIENCE": "salus",
             "SALUS_TRUSTED_PROXIES": "127.0.0.1",
             "SALUS_CURSOR_KEY": self.cursor_key,
-            "SALUS_SEAL_KEYS": self.seal_keys[service],
         }
         own = {
-            "auth": {"SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4"},
+            # Many people come from one address here, and nobody's password is worth a slow hash.
+            "auth": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4",
+                     "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
         }
         return common | own[service]

@@ -26,6 +26,7 @@ def _run_as() -> str | None:
 
 class Postgres(Process):
     stop_signal = signal.SIGINT
+    settings = {"fsync": "off", "max_connections": "200"}
 
     def __init__(self, folder: Path):
         super().__init__("postgres", folder, run_as=_run_as())
@@ -36,8 +37,8 @@ class Postgres(Process):
 
     def command(self):
         return [str(postgres_bin() / "postgres"), "-D", str(self.data), "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off",
-                "-c", "timezone=UTC", "-c", "max_connections=200"]
+                "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "timezone=UTC",
+                *(word for key, value in self.settings.items() for word in ("-c", f"{key}={value}"))]
 
     def start(self, *, wait: bool = True):
         if not self.data.exists():
@@ -103,14 +104,6 @@ def _give_away(folder: Path):
     folder.chmod(0o700)
 
 
-def _acl_template() -> str:
-    """The users' rights as the build makes them; everything for everybody while it does not."""
-    template = GEN / "redis.acl"
-    if not template.exists():
-        return "".join(f"user salus-{who} on >@salus-{who}@ ~* &* +@all\n" for who in (*SERVICES, "operator"))
-    return "".join(line for line in template.read_text().splitlines(keepends=True) if not line.startswith("#"))
-
-
 class Redis(Process):
     """The bus (append-only, noeviction) or the cache (LRU), with the users that the build generates."""
 
@@ -131,7 +124,8 @@ class Redis(Process):
 
     def start(self, *, wait: bool = True):
         self.data.mkdir(exist_ok=True)
-        text = _acl_template()
+        text = "".join(line for line in (GEN / "redis.acl").read_text().splitlines(keepends=True)
+                       if line.split()[1] in ("default", *self.passwords))
         for user, password in self.passwords.items():
             text = text.replace(f">@{user}@", "#" + hashlib.sha256(password.encode()).hexdigest())
         # The tests themselves may do anything: they play the broken server and the clumsy operator.

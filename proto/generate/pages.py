@@ -1,0 +1,212 @@
+"""Reference pages of docs/: API, events, errors, keys, configuration. Committed; --check says when they are stale."""
+from contract import notation
+
+NOTICE = "<!-- Generated from proto/ by proto/generate/generate.py. Change the contract, then: make docs -->"
+WORDS = {"minLength": "at least {} characters", "maxLength": "at most {} characters", "minItems": "at least {} items",
+         "maxItems": "at most {} items", "minimum": "from {}", "maximum": "up to {}", "exclusiveMinimum": "more than {}",
+         "exclusiveMaximum": "less than {}", "x-max-bytes": "at most {} bytes"}
+KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean", "time": "date-time",
+         "date": "date", "uuid": "UUID", "any": "free-form object"}
+
+
+def pages(model):
+    """path below docs/ -> text"""
+    written = {f"api-{service}.md": _api(model, service) for service in model.services}
+    written["events.md"] = _events(model)
+    written["errors.md"] = _errors(model)
+    written["redis-keys.md"] = _keys(model)
+    written["configuration.md"] = _configuration(model)
+    return {name: "\n".join(lines).rstrip("\n") + "\n" for name, lines in written.items() if lines}
+
+
+def _cell(text):
+    return " ".join(str(text or "").split()).replace("|", "\\|")
+
+
+def _table(head, rows):
+    return [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}",
+            *[f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows], ""]
+
+
+# ---- API
+
+def _api(model, service):
+    info = model.contracts.root(f"http/{service}.yaml").get("info")
+    lines = [NOTICE, f"# API of {service}", "", " ".join(info["description"].split()), "",
+             "The same as a document for machines: `/openapi.json` of the service.", ""]
+    lines += _table(["route", "scope", "what"],
+                    [(f"[{o.method} {o.path}](#{_anchor(o)})", o.scope or "open", o.place.get("summary"))
+                     for o in model.operations[service]])
+    used = {}
+    for operation in model.operations[service]:
+        lines += _operation(model, operation, used)
+    lines += ["## Shapes", ""]
+    for _, schema in sorted(_closure(used).items()):
+        lines += _shape(schema)
+    return lines
+
+
+def _anchor(operation):
+    return operation.name.replace("_", "-")
+
+
+def _operation(model, operation, used):
+    lines = [f'<a id="{_anchor(operation)}"></a>', f"## {operation.method} {operation.path}", "",
+             f"{operation.place.get('summary')}. {_cell(operation.place.get('description'))}".rstrip(), ""]
+    facts = []
+    if operation.scope:
+        facts.append(f"scope `{operation.scope}`")
+    if operation.limit:
+        facts.append(f"{operation.place.get('x-limit')['rate']} per {operation.limit[0]}")
+    if operation.idempotent:
+        facts.append("honours `Idempotency-Key`")
+    if operation.max_body:
+        facts.append(f"body of at most {operation.place.get('x-max-body')}")
+    if facts:
+        text = "; ".join(facts)
+        lines += [text[0].upper() + text[1:] + ".", ""]
+    if operation.params:
+        rows = [(f"`{p.name}`", p.where, _kind(p.schema), "yes" if p.required else "", p.description)
+                for p in operation.params]
+        lines += _table(["parameter", "in", "type", "required", "meaning"], rows)
+    if operation.media:
+        lines += [f"Body: `{operation.media}`" + _body_shape(model, operation, used), ""]
+    rows = [(status, _answer(model, response, used), response.get("description")) for status, response in operation.responses]
+    return lines + _table(["status", "body", "when"], rows)
+
+
+def _body_shape(model, operation, used):
+    schema = operation.body
+    if not schema:
+        for _, media in operation.place.at("requestBody").at("content").children():
+            if "schema" in media and "$ref" in media.at("schema"):
+                schema = model.library.reference(media.at("schema"))
+    return f", {_link(schema, used)}" if schema else ""
+
+
+def _answer(model, response, used):
+    if "content" not in response:
+        return ""
+    for media_type, media in response.at("content").children():
+        if "schema" in media and "$ref" in media.at("schema"):
+            return _link(model.library.reference(media.at("schema")), used)
+        return f"`{media_type}`"
+    return ""
+
+
+def _link(schema, used):
+    used[schema.name] = schema
+    return f"[{schema.name}](#{schema.name.lower()})"
+
+
+def _closure(used):
+    """Everything that the shapes are made of and that has a name of its own."""
+    found, queue = {}, list(used.values())
+    while queue:
+        schema = queue.pop()
+        if schema.name in found:
+            continue
+        if schema.kind in ("object", "one_of", "any") or schema.public:
+            found[schema.name] = schema
+        queue += [m.schema for m in schema.members] + [v.schema for v in schema.variants]
+        queue += [schema.items] if schema.items else []
+    return {name: schema for name, schema in found.items() if "." not in name}
+
+
+def _shape(schema):
+    lines = [f"### {schema.name}", "", *([_cell(schema.description), ""] if schema.description else [])]
+    if schema.kind == "object":
+        rows = [(f"`{m.name}`", _kind(m.schema) + (" or null" if m.nullable else ""), "yes" if m.required else "",
+                 m.description) for m in schema.members]
+        return lines + _table(["member", "type", "required", "meaning"], rows)
+    if schema.kind == "one_of":
+        rows = [(f"`{schema.discriminator}: {v.value}`", f"[{v.schema.name}](#{v.schema.name.lower()})") for v in schema.variants]
+        return lines + _table(["when", "shape"], rows)
+    return [*lines, _spelled(schema) + ".", ""]
+
+
+def _kind(schema):
+    """The type of a member, as a link when it has a name."""
+    if schema.public and "." not in schema.name:
+        return f"[{schema.name}](#{schema.name.lower()})"
+    return _spelled(schema)
+
+
+def _spelled(schema):
+    if schema.kind == "enum":
+        return ", ".join(f"`{value}`" for value in schema.values)
+    if schema.kind == "array":
+        text = f"list of {_kind(schema.items)}"
+    else:
+        text = KINDS.get(schema.kind, schema.name)
+    if schema.format and schema.kind == "string":
+        text += f" ({schema.format.removeprefix('x-')})"
+    limits = [WORDS[keyword].format(f"{value:g}" if isinstance(value, float) else value)
+              for keyword, value in schema.limits.items()]
+    if schema.unique:
+        limits.append("none twice")
+    return ", ".join([text, *limits])
+
+
+# ---- the rest
+
+def _events(model):
+    if not model.events:
+        return []
+    lines = [NOTICE, "# Events", "", "Facts on the bus. `bus-binding.md` says how an event lies on a stream; `data` is this JSON.", ""]
+    used = {}
+    for service in model.streams:
+        rows = [(f"`{e.type}`", _link(e.payload, used), e.summary + ". " + e.description)
+                for e in model.events if e.service == service]
+        lines += [f"## {service}", "", f"Stream `{model.prefix}events:{service}`.", "", *_table(["type", "data", "when"], rows)]
+    lines += ["## Shapes", ""]
+    for _, schema in sorted(_closure(used).items()):
+        lines += _shape(schema)
+    return lines
+
+
+def _errors(model):
+    rows = [(f"`{code}`", status, title + (". " + place.get("description") if "description" in place else ""))
+            for code, status, title, place in model.errors]
+    return rows and [NOTICE, "# Error codes", "",
+                     "Errors are `application/problem+json` (RFC 9457). Decide by `code`; a code keeps its meaning for ever.",
+                     "", *_table(["code", "status", "meaning"], rows)]
+
+
+def _keys(model):
+    rows = [(f"`{model.prefix}{key.template}`", key.type, key.owner, ", ".join(key.readers), key.life, key.description)
+            for key in model.keys]
+    return rows and [NOTICE, "# Redis keys", "",
+                     "Each daemon has a Redis user that may touch these and nothing else. A lost cache costs time, never data.",
+                     "", *_table(["key", "type", "owner", "others", "life", "what"], rows)]
+
+
+def _configuration(model):
+    if not model.settings:
+        return []
+    lines = [NOTICE, "# Configuration", "",
+             "Each daemon reads its settings from the environment. For every `KEY` the value may stand in a file that",
+             "`KEY_FILE` names instead. All faults are reported at once and stop the start; `--print-config` shows what",
+             "holds, with secrets masked.", "",
+             "Durations are written `500ms`, `10s`, `5m`, `24h`, `7d`; sizes `512`, `64KiB`, `1MiB`, `4GiB`.", ""]
+    for table, settings in model.settings.items():
+        title = "Every daemon" if table == "common" else f"salus-{table}"
+        rows = [(f"`{key}`", place.get("type"), _default(place), _bounds(place), place.get("help")) for key, _, place in settings]
+        lines += [f"## {title}", "", *_table(["key", "type", "default", "bounds", "what"], rows)]
+    return lines
+
+
+def _default(place):
+    if "default" in place:
+        return f"`{notation(place.get('default'))}`"
+    return "none" if place.get("optional") else "**required**"
+
+
+def _bounds(place):
+    low, high = place.get("min"), place.get("max")
+    unit = " characters" if place.get("type") in ("text", "secret", "url") else ""
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"at least {low}{unit}"
+    return f"at most {high}{unit}" if low is None else f"{low} to {high}{unit}"

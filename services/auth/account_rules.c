@@ -1,0 +1,96 @@
+#include "account_rules.h"
+
+#include "codec/text.h"
+
+enum { MAX_PREFERENCES = 16384 };
+
+void account_rules_ref(const struct user *user, struct user_ref *ref_r)
+{
+        *ref_r = (struct user_ref){
+                .user_id = user->id,
+                .tenant_id = user->tenant_id,
+                .user_type = user->user_type,
+                .language = user->language,
+                .time_zone = user->time_zone,
+                .status = user->status,
+                .version = user->version,
+                .changed_at = user->updated_at,
+        };
+}
+
+bool account_rules_password_is_email(struct cm_arena *arena, struct cm_str password,
+                                     struct cm_str email)
+{
+        struct cm_str folded = cm_text_fold(arena, password);
+        struct cm_str address = cm_text_fold(arena, email);
+        struct cm_str rest = address;
+        struct cm_str local;
+
+        if (!cm_str_split(&rest, '@', &local))
+                return false;
+        return cm_str_equal(folded, address) || cm_str_equal(folded, local);
+}
+
+/* Sets an optional text as the patch says; true when that changes it. */
+static bool change_optional(struct cm_str *text, uint8_t *has, struct cm_str given,
+                            uint8_t given_has)
+{
+        struct cm_str wanted = given_has == CM_PRESENT ? given : CM_STR_NONE;
+
+        if (given_has == CM_ABSENT)
+                return false;
+        if (wanted.data ? *has && cm_str_equal(*text, wanted) : !*has)
+                return false;
+        *text = wanted;
+        *has = wanted.data ? CM_PRESENT : CM_ABSENT;
+        return true;
+}
+
+static bool change_required(struct cm_str *text, struct cm_str given, uint8_t given_has)
+{
+        if (given_has != CM_PRESENT || cm_str_equal(*text, given))
+                return false;
+        *text = given;
+        return true;
+}
+
+static bool change_preferences(struct user *user, const struct user_patch *patch,
+                               struct cm_str merged)
+{
+        if (patch->has_preferences == CM_NULL)
+                merged = CM_STR("{}");
+        if (cm_str_equal(user->preferences, merged))
+                return false;
+        user->preferences = merged;
+        return true;
+}
+
+#define CHANGE_OPTIONAL(member)                                                                    \
+        change_optional(&user->member, &user->has_##member, patch->member, patch->has_##member)
+#define CHANGE_REQUIRED(member) change_required(&user->member, patch->member, patch->has_##member)
+
+int account_rules_change(struct user *user, const struct user_patch *patch, struct cm_str merged,
+                         cm_time now)
+{
+        bool changed = false;
+
+        if (patch->has_avatar_url == CM_PRESENT &&
+            !cm_str_starts(patch->avatar_url, CM_STR("https://")))
+                return ACCOUNT_AVATAR_NOT_HTTPS;
+        if (merged.len > MAX_PREFERENCES)
+                return ACCOUNT_PREFERENCES_TOO_LARGE;
+
+        changed |= CHANGE_OPTIONAL(display_name);
+        changed |= CHANGE_OPTIONAL(first_name);
+        changed |= CHANGE_OPTIONAL(full_name);
+        changed |= CHANGE_OPTIONAL(bio);
+        changed |= CHANGE_OPTIONAL(avatar_url);
+        changed |= CHANGE_REQUIRED(language);
+        changed |= CHANGE_REQUIRED(time_zone);
+        changed |= change_preferences(user, patch, merged);
+        if (!changed)
+                return ACCOUNT_UNCHANGED;
+        user->version++;
+        user->updated_at = now > user->updated_at ? now : user->updated_at;
+        return 0;
+}

@@ -1,0 +1,175 @@
+#include "account_rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct cm_arena arena;
+
+static struct user dana(void)
+{
+        return (struct user){
+                .display_name = CM_STR("Dana"),
+                .has_display_name = CM_PRESENT,
+                .language = CM_STR("en"),
+                .time_zone = CM_STR("UTC"),
+                .preferences = CM_STR("{\"units\": \"metric\"}"),
+                .version = 4,
+                .updated_at = 100,
+        };
+}
+
+#define SET(member, text) .member = CM_STR(text), .has_##member = CM_PRESENT
+#define CLEAR(member)     .has_##member = CM_NULL
+
+static void changes(void **state)
+{
+        static const struct {
+                const char *what;
+                struct user_patch patch;
+                int expected;
+        } rows[] = {
+                { "nothing", { .has_bio = CM_ABSENT }, ACCOUNT_UNCHANGED },
+                { "another name", { SET(display_name, "D.") }, 0 },
+                { "the same name", { SET(display_name, "Dana") }, ACCOUNT_UNCHANGED },
+                { "no name", { CLEAR(display_name) }, 0 },
+                { "clears what is not there", { CLEAR(bio) }, ACCOUNT_UNCHANGED },
+                { "a first name", { SET(first_name, "Dana") }, 0 },
+                { "a full name", { SET(full_name, "Dana Levi") }, 0 },
+                { "a bio", { SET(bio, "I walk.") }, 0 },
+                { "language", { SET(language, "he") }, 0 },
+                { "the same language", { SET(language, "en") }, ACCOUNT_UNCHANGED },
+                { "time zone", { SET(time_zone, "Asia/Jerusalem") }, 0 },
+                { "no preferences", { CLEAR(preferences) }, 0 },
+                { "picture", { SET(avatar_url, "https://example.org/a.png") }, 0 },
+                { "http picture",
+                  { SET(avatar_url, "http://example.org/a.png") },
+                  ACCOUNT_AVATAR_NOT_HTTPS },
+                { "script picture",
+                  { SET(avatar_url, "javascript:alert(1)") },
+                  ACCOUNT_AVATAR_NOT_HTTPS },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct user user = dana();
+                int r = account_rules_change(&user, &rows[i].patch, user.preferences, 200);
+
+                if (r != rows[i].expected)
+                        fail_msg("%s: %d instead of %d", rows[i].what, r, rows[i].expected);
+                assert_int_equal(user.version, r ? 4 : 5);
+                assert_int_equal(user.updated_at, r ? 100 : 200);
+        }
+}
+
+static void keeps_what_is_left_out(void **state)
+{
+        const struct user_patch patch = { SET(language, "he") };
+        struct user user = dana();
+
+        (void)state;
+        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 200), 0);
+        assert_string_equal(user.language.data, "he");
+        assert_string_equal(user.display_name.data, "Dana");
+        assert_string_equal(user.time_zone.data, "UTC");
+        assert_string_equal(user.preferences.data, "{\"units\": \"metric\"}");
+}
+
+static void clears(void **state)
+{
+        const struct user_patch patch = { CLEAR(display_name), CLEAR(preferences) };
+        struct user user = dana();
+
+        (void)state;
+        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 200), 0);
+        assert_int_equal(user.has_display_name, CM_ABSENT);
+        assert_null(user.display_name.data);
+        assert_string_equal(user.preferences.data, "{}");
+}
+
+static void time_does_not_go_back(void **state)
+{
+        const struct user_patch patch = { SET(language, "he") };
+        struct user user = dana();
+
+        (void)state;
+        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 50), 0);
+        assert_int_equal(user.updated_at, 100);
+        assert_int_equal(user.version, 5);
+}
+
+static void preferences_have_a_limit(void **state)
+{
+        static char big[16385];
+        const struct user_patch patch = { .has_preferences = CM_PRESENT };
+        struct user user = dana();
+
+        (void)state;
+        memset(big, ' ', sizeof(big));
+        big[0] = '{';
+        big[16383] = '}';
+        assert_int_equal(account_rules_change(&user, &patch, (struct cm_str){ big, 16384 }, 200),
+                         0);
+        assert_int_equal(account_rules_change(&user, &patch, (struct cm_str){ big, 16385 }, 200),
+                         ACCOUNT_PREFERENCES_TOO_LARGE);
+}
+
+static void passwords_that_are_the_address(void **state)
+{
+        static const struct {
+                struct cm_str password;
+                bool expected;
+        } rows[] = {
+                { CM_STR("dana.levi@example.org"), true },
+                { CM_STR("Dana.Levi@Example.ORG"), true },
+                { CM_STR("dana.levi"), true },
+                { CM_STR("DANA.LEVI"), true },
+                { CM_STR("dana.levi1"), false },
+                { CM_STR("example.org"), false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < CM_COUNT(rows); i++)
+                assert_int_equal(account_rules_password_is_email(&arena, rows[i].password,
+                                                                 CM_STR("Dana.Levi@example.org")),
+                                 rows[i].expected);
+}
+
+static void ref_has_what_others_need(void **state)
+{
+        struct user user = dana();
+        struct user_ref ref;
+
+        (void)state;
+        user.user_type = USER_TYPE_DOCTOR;
+        user.status = USER_STATUS_INACTIVE;
+        account_rules_ref(&user, &ref);
+        assert_int_equal(ref.user_type, USER_TYPE_DOCTOR);
+        assert_int_equal(ref.status, USER_STATUS_INACTIVE);
+        assert_int_equal(ref.version, 4);
+        assert_int_equal(ref.changed_at, 100);
+        assert_string_equal(ref.language.data, "en");
+        assert_string_equal(ref.time_zone.data, "UTC");
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(changes),
+                cmocka_unit_test(keeps_what_is_left_out),
+                cmocka_unit_test(clears),
+                cmocka_unit_test(time_does_not_go_back),
+                cmocka_unit_test(preferences_have_a_limit),
+                cmocka_unit_test(passwords_that_are_the_address),
+                cmocka_unit_test(ref_has_what_others_need),
+        };
+        int failed;
+
+        cm_arena_init(&arena, 1024);
+        failed = cmocka_run_group_tests(tests, NULL, NULL);
+        cm_arena_deinit(&arena);
+        return failed;
+}

@@ -1,0 +1,222 @@
+#include "account_store.h"
+
+#include "base/error.h"
+
+static const struct cm_pg_scope service_scope = { .role = "service" };
+
+#define USER_COLUMNS                                                                               \
+        "id, tenant_id, user_type, status, email, display_name, first_name, full_name, bio,"       \
+        " avatar_url, language, time_zone, preferences, version, created_at, updated_at"
+enum { USER_COLUMN_COUNT = 16 };
+
+static struct cm_str text_at(const struct cm_pg_result *rows, struct cm_arena *arena, int column)
+{
+        return cm_arena_str(arena, cm_pg_text(rows, 0, column));
+}
+
+/* An optional text: the member and its presence. */
+static void read_optional(const struct cm_pg_result *rows, struct cm_arena *arena, int column,
+                          struct cm_str *text_r, uint8_t *has_r)
+{
+        *text_r = text_at(rows, arena, column);
+        *has_r = text_r->data ? CM_PRESENT : CM_ABSENT;
+}
+
+static void read_user(const struct cm_pg_result *rows, struct cm_arena *arena, struct user *user_r)
+{
+        *user_r = (struct user){
+                .id = cm_pg_uuid(rows, 0, 0),
+                .tenant_id = cm_pg_uuid(rows, 0, 1),
+                .user_type = (int32_t)cm_pg_int(rows, 0, 2),
+                .status = (int32_t)cm_pg_int(rows, 0, 3),
+                .email = text_at(rows, arena, 4),
+                .language = text_at(rows, arena, 10),
+                .time_zone = text_at(rows, arena, 11),
+                .preferences = cm_arena_str(arena, cm_pg_jsonb(rows, 0, 12)),
+                .version = cm_pg_int(rows, 0, 13),
+                .created_at = cm_pg_time(rows, 0, 14),
+                .updated_at = cm_pg_time(rows, 0, 15),
+        };
+        read_optional(rows, arena, 5, &user_r->display_name, &user_r->has_display_name);
+        read_optional(rows, arena, 6, &user_r->first_name, &user_r->has_first_name);
+        read_optional(rows, arena, 7, &user_r->full_name, &user_r->has_full_name);
+        read_optional(rows, arena, 8, &user_r->bio, &user_r->has_bio);
+        read_optional(rows, arena, 9, &user_r->avatar_url, &user_r->has_avatar_url);
+}
+
+/* An outcome that these statements cannot have is our own fault. */
+static int no_outcome(int r)
+{
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
+const struct cm_pg_statement account_store_insert = {
+        .name = "account_insert",
+        .writes = true,
+        .sql = "INSERT INTO users (id, tenant_id, user_type, status, email, email_key, "
+               "password_hash,"
+               "   display_name, first_name, language, time_zone, version, created_at, updated_at)"
+               " VALUES ($1::uuid, $2::uuid, $3::int2, $4::int2, $5::text, $6::text, $7::text,"
+               "   $8::text, $9::text, $10::text, $11::text, $12::int8, $13::timestamptz,"
+               "   $14::timestamptz)",
+};
+
+void account_store_insert_params(const struct user *user, struct cm_str email_key,
+                                 struct cm_str password_hash, struct cm_pg_params *params)
+{
+        cm_pg_put_uuid(params, &user->id);
+        cm_pg_put_uuid(params, &user->tenant_id);
+        cm_pg_put_int2(params, (int16_t)user->user_type);
+        cm_pg_put_int2(params, (int16_t)user->status);
+        cm_pg_put_text(params, user->email);
+        cm_pg_put_text(params, email_key);
+        cm_pg_put_text(params, password_hash);
+        cm_pg_put_text(params, user->display_name);
+        cm_pg_put_text(params, user->first_name);
+        cm_pg_put_text(params, user->language);
+        cm_pg_put_text(params, user->time_zone);
+        cm_pg_put_int8(params, user->version);
+        cm_pg_put_time(params, user->created_at);
+        cm_pg_put_time(params, user->updated_at);
+}
+
+static const struct cm_pg_statement account_credentials = {
+        .name = "account_credentials",
+        .sql = "SELECT " USER_COLUMNS ", password_hash FROM users WHERE email_key = $1::text",
+};
+
+int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct cm_str email_key,
+                              struct credentials *credentials_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_text(&params, email_key);
+        r = cm_pg_query(pg, &service_scope, &account_credentials, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return ACCOUNT_NOT_FOUND;
+        read_user(&rows, arena, &credentials_r->user);
+        credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);
+        return 0;
+}
+
+static const struct cm_pg_statement account_read = {
+        .name = "account_read",
+        .sql = "SELECT " USER_COLUMNS " FROM users WHERE id = $1::uuid AND status = 1",
+};
+
+int account_store_read(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user_id,
+                       struct user *user_r)
+{
+        const struct cm_pg_scope scope = { .users = user_id, .count = 1 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        r = cm_pg_query(pg, &scope, &account_read, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return ACCOUNT_NOT_FOUND;
+        read_user(&rows, arena, user_r);
+        return 0;
+}
+
+static const struct cm_pg_statement account_lock = {
+        .name = "account_lock",
+        .sql = "SELECT " USER_COLUMNS ", CASE WHEN $2::jsonb IS NULL THEN preferences"
+               "   ELSE json_merge_patch(preferences, $2::jsonb) END"
+               " FROM users WHERE id = $1::uuid AND status = 1 FOR NO KEY UPDATE",
+};
+
+int account_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *user_id,
+                       struct cm_str preferences_patch, struct user *user_r,
+                       struct cm_str *merged_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        if (preferences_patch.data)
+                cm_pg_put_jsonb(&params, preferences_patch);
+        else
+                cm_pg_put_null(&params);
+        r = cm_pg_tx_query(tx, &account_lock, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return ACCOUNT_NOT_FOUND;
+        read_user(&rows, arena, user_r);
+        *merged_r = cm_arena_str(arena, cm_pg_jsonb(&rows, 0, USER_COLUMN_COUNT));
+        return 0;
+}
+
+static const struct cm_pg_statement account_update = {
+        .name = "account_update",
+        .writes = true,
+        .sql = "UPDATE users SET display_name = $2::text, first_name = $3::text, full_name = "
+               "$4::text,"
+               "   bio = $5::text, avatar_url = $6::text, language = $7::text, time_zone = "
+               "$8::text,"
+               "   preferences = $9::jsonb, version = $10::int8, updated_at = $11::timestamptz"
+               " WHERE id = $1::uuid",
+};
+
+int account_store_update(struct cm_pg_tx *tx, const struct user *user)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, &user->id);
+        cm_pg_put_text(&params, user->display_name);
+        cm_pg_put_text(&params, user->first_name);
+        cm_pg_put_text(&params, user->full_name);
+        cm_pg_put_text(&params, user->bio);
+        cm_pg_put_text(&params, user->avatar_url);
+        cm_pg_put_text(&params, user->language);
+        cm_pg_put_text(&params, user->time_zone);
+        cm_pg_put_jsonb(&params, user->preferences);
+        cm_pg_put_int8(&params, user->version);
+        cm_pg_put_time(&params, user->updated_at);
+        return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
+}
+
+static const struct cm_pg_statement account_rehash = {
+        .name = "account_rehash",
+        .writes = true,
+        .sql = "UPDATE users SET password_hash = $3::text"
+               " WHERE id = $1::uuid AND password_hash = $2::text",
+};
+
+int account_store_rehash(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_str old_hash,
+                         struct cm_str new_hash)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, user_id);
+        cm_pg_put_text(&params, old_hash);
+        cm_pg_put_text(&params, new_hash);
+        return no_outcome(cm_pg_query(pg, &service_scope, &account_rehash, &params, NULL));
+}
+
+static const struct cm_pg_statement tenant_default = {
+        .name = "tenant_default",
+        .sql = "SELECT id FROM tenants WHERE is_default",
+};
+
+int account_store_default_tenant(struct cm_pg *pg, struct cm_uuid *tenant_r)
+{
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r = cm_pg_query(pg, NULL, &tenant_default, NULL, &rows);
+
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return -CM_E_DATABASE;
+        *tenant_r = cm_pg_uuid(&rows, 0, 0);
+        return 0;
+}

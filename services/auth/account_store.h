@@ -1,0 +1,48 @@
+#pragma once
+#include <stdbool.h>
+
+#include "auth_api.h"
+#include "base/arena.h"
+#include "base/attr.h"
+#include "store/pg.h"
+
+/* The users table. `struct user` of the contract is also the record. */
+
+enum account_outcome {
+        ACCOUNT_NOT_FOUND = 1,
+        ACCOUNT_EMAIL_TAKEN,
+};
+
+/* For a flight: a new account; no row comes back. */
+extern const struct cm_pg_statement account_store_insert;
+void account_store_insert_params(const struct user *user, struct cm_str email_key,
+                                 struct cm_str password_hash, struct cm_pg_params *params);
+
+/* What a sign-in needs; in the arena. */
+struct credentials {
+        struct user user;
+        struct cm_str password_hash;
+};
+
+/* By the canonical form of the e-mail address. Suspends. 0, ACCOUNT_NOT_FOUND or an error. */
+int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct cm_str email_key,
+                              struct credentials *credentials_r) CM_MUST_CHECK;
+
+/* One's own account. Suspends. 0, ACCOUNT_NOT_FOUND or an error. */
+int account_store_read(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user_id,
+                       struct user *user_r) CM_MUST_CHECK;
+
+/* Inside a change: the account under its row's lock, and its preferences with `patch` (absent:
+ * none) merged into them. */
+int account_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *user_id,
+                       struct cm_str preferences_patch, struct user *user_r,
+                       struct cm_str *merged_r) CM_MUST_CHECK;
+/* Writes the profile with its new version. */
+int account_store_update(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
+
+/* Replaces a stored password that was made with an outdated cost, if it is still that one. */
+int account_store_rehash(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_str old_hash,
+                         struct cm_str new_hash) CM_MUST_CHECK;
+
+/* The default tenant, to which open registration adds. */
+int account_store_default_tenant(struct cm_pg *pg, struct cm_uuid *tenant_r) CM_MUST_CHECK;

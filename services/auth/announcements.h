@@ -1,0 +1,18 @@
+#pragma once
+#include "auth.h"
+
+/*
+ * What all services must know at once, over Redis: the public keys of access tokens and the
+ * sessions that have ended. PostgreSQL remembers both; Redis is told again each time it comes back,
+ * because it may have lost them.
+ */
+
+/* Tells Redis now and at each reconnection. */
+void announcements_start(struct auth *auth);
+/* Waits until nothing is being told any more. */
+void announcements_stop(struct auth *auth);
+
+/* A session has ended: its access tokens are void. Suspends. When that fails it is told again in the
+ * background, at the latest when Redis is back. */
+void announce_ended_session(struct auth *auth, struct cm_arena *arena,
+                            const struct cm_uuid *session_id, cm_time ended_at);

@@ -1,0 +1,24 @@
+#pragma once
+#include "login_limit.h"
+#include "passwords.h"
+#include "service/service.h"
+#include "settings.h"
+#include "signing_keys.h"
+#include "sys/fiber.h"
+#include "token_chain.h"
+
+/* What a worker's handlers share. */
+struct auth {
+        const struct auth_settings *settings;
+        struct cm_worker *worker;
+        struct passwords *passwords;
+        struct signing_keys *keys;
+        struct token_chain_key chain_key;
+        struct login_limit login_limit;
+        struct cm_token_policy policy;
+        struct cm_uuid default_tenant;
+        struct cm_group announcing; /* fibers of announcements.c */
+};
+
+int auth_worker_start(struct cm_worker *worker) CM_MUST_CHECK;
+void auth_worker_stop(struct cm_worker *worker);

@@ -1,0 +1,111 @@
+#include "account_rules.h"
+#include "account_store.h"
+#include "auth.h"
+#include "base/error.h"
+#include "bus/outbox.h"
+#include "errors.h"
+#include "events.h"
+#include "http/request.h"
+#include "sys/fiber.h"
+
+/* One's own account. A change and the fact that tells the other services commit together. */
+
+/* The token outlived its account. */
+static int no_account(struct cm_request *request)
+{
+        const struct cm_problem problem = {
+                .status = 401,
+                .code = CM_CODE_UNAUTHORIZED,
+                .title = "This account is not active",
+        };
+
+        return cm_reply_problem(request, &problem);
+}
+
+static struct cm_str version_tag(struct cm_request *request, const struct user *user)
+{
+        return cm_arena_printf(cm_request_arena(request), "%lld", (long long)user->version);
+}
+
+static int reply(struct cm_request *request, const struct user *user)
+{
+        return cm_reply_json_tagged(request, 200, &user_schema, user, version_tag(request, user));
+}
+
+int auth_me_read(struct cm_request *request)
+{
+        struct auth *auth = cm_request_service(request);
+        const struct cm_claims *claims = cm_request_claims(request);
+        struct user user;
+        int r = account_store_read(auth->worker->pg, cm_request_arena(request), &claims->sub,
+                                   &user);
+
+        if (r)
+                return r < 0 ? r : no_account(request);
+        return reply(request, &user);
+}
+
+static int refuse_change(struct cm_request *request, int outcome)
+{
+        if (outcome == ACCOUNT_AVATAR_NOT_HTTPS)
+                return cm_reply_invalid(request, "/avatar_url", "must be an https address");
+        return cm_reply_invalid(request, "/preferences", "would be larger than 16384 bytes");
+}
+
+static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct user *user)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
+        struct cm_event event;
+        struct user_ref ref;
+        int r;
+
+        account_rules_ref(user, &ref);
+        event_user_updated(&event, cm_request_arena(request), cm_fiber_context(), user->updated_at,
+                           &user->id, &ref);
+        event.tenant = user->tenant_id;
+        cm_outbox_params(&event, 1, &fact);
+        r = account_store_update(*tx, user);
+        if (!r)
+                r = cm_pg_tx_query(*tx, &cm_outbox_insert, &fact, NULL);
+        if (!r)
+                r = cm_pg_commit(tx);
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
+static int change(struct cm_request *request, struct cm_pg_tx **tx, const struct user_patch *patch)
+{
+        const struct cm_claims *claims = cm_request_claims(request);
+        struct cm_str preferences =
+                patch->has_preferences == CM_PRESENT ? patch->preferences : CM_STR_NONE;
+        struct cm_str merged = CM_STR_NONE;
+        struct user user;
+        int r;
+
+        r = account_store_lock(*tx, cm_request_arena(request), &claims->sub, preferences, &user,
+                               &merged);
+        if (r)
+                return r < 0 ? r : no_account(request);
+        if (cm_request_header(request, "if-match").data) {
+                r = cm_request_if_match(request, version_tag(request, &user));
+                if (r)
+                        return r < 0 ? r : 0;
+        }
+        r = account_rules_change(&user, patch, merged, cm_request_now(request));
+        if (r == ACCOUNT_UNCHANGED)
+                return reply(request, &user);
+        if (r)
+                return refuse_change(request, r);
+        r = store(request, tx, &user);
+        return r ? r : reply(request, &user);
+}
+
+int auth_me_change(struct cm_request *request, const struct user_patch *in)
+{
+        struct auth *auth = cm_request_service(request);
+        const struct cm_claims *claims = cm_request_claims(request);
+        const struct cm_pg_scope scope = { .users = &claims->sub, .count = 1 };
+        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        int r = cm_pg_begin(auth->worker->pg, &scope, &tx);
+
+        return r ? r : change(request, &tx, in);
+}

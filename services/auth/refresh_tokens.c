@@ -1,0 +1,80 @@
+#include "announcements.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "errors.h"
+#include "session_store.h"
+#include "sys/log.h"
+#include "token_reply.h"
+
+/*
+ * Rotation. The database decides by the generation; see session_store.c for the statement and
+ * token_chain.c for what a token is.
+ */
+static int refused(struct cm_request *request, const char *code, const char *title)
+{
+        const struct cm_problem problem = { .status = 401, .code = code, .title = title };
+
+        return cm_reply_problem(request, &problem);
+}
+
+/* The family was ended in the statement that found out; its access tokens end now. */
+static int reused(struct cm_request *request, const struct chain_link *presented,
+                  const struct refresh_result *result)
+{
+        struct auth *auth = cm_request_service(request);
+
+        cm_log(CM_LOG_WARN, "a used refresh token came again: its session is ended",
+               CM_F_UUID("session", presented->session_id), CM_F_UUID("user", result->user_id));
+        announce_ended_session(auth, cm_request_arena(request), &presented->session_id,
+                               cm_request_now(request));
+        return refused(request, CM_CODE_TOKEN_REUSED,
+                       "This refresh token was used before; the session has been ended");
+}
+
+static int granted(struct cm_request *request, const struct chain_link *child,
+                   const struct refresh_result *result)
+{
+        const struct token_grant grant = {
+                .user_id = result->user_id,
+                .tenant_id = result->tenant_id,
+                .user_type = result->user_type,
+                .refresh = child,
+                .refresh_expires_at = result->idle_expires_at,
+        };
+
+        return token_reply(request, 200, &grant);
+}
+
+int auth_refresh(struct cm_request *request, const struct refresh *in)
+{
+        struct auth *auth = cm_request_service(request);
+        struct refresh_attempt attempt = {
+                .grace_us = auth->settings->refresh_grace_us,
+                .idle_us = auth->settings->refresh_token_life_us,
+        };
+        struct chain_link presented;
+        struct chain_link child;
+        struct refresh_result result = { 0 };
+        int r;
+
+        if (!chain_link_parse(&auth->chain_key, in->refresh_token, &presented))
+                return refused(request, CM_CODE_UNAUTHORIZED, "Not a refresh token of ours");
+        chain_link_make(&child, &presented.session_id, presented.generation + 1);
+        attempt.presented = &presented;
+        attempt.child = &child;
+
+        r = session_store_refresh(auth->worker->pg, &attempt, &result);
+        switch (r) {
+        case REFRESH_ROTATED:
+                return granted(request, &child, &result);
+        case REFRESH_SAME_CHILD:
+                chain_link_wrap(&presented, result.wrapped_child, child.secret);
+                return granted(request, &child, &result);
+        case REFRESH_REUSED:
+                return reused(request, &presented, &result);
+        case REFRESH_OVER:
+                return refused(request, CM_CODE_TOKEN_EXPIRED, "This session is over");
+        default:
+                return r;
+        }
+}

@@ -1,0 +1,146 @@
+#include "session_store.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+static const struct cm_pg_scope service_scope = { .role = "service" };
+
+const struct cm_pg_statement session_store_insert = {
+        .name = "session_insert",
+        .writes = true,
+        .sql = "INSERT INTO sessions (id, user_id, current_digest, device_name, ip, user_agent,"
+               "                      idle_expires_at, expires_at)"
+               " SELECT $1::uuid, u.id, $4::bytea, $5::text, $6::text, $7::text,"
+               "        now() + least($8::int8, $9::int8) * interval '1 microsecond',"
+               "        now() + $9::int8 * interval '1 microsecond'"
+               " FROM users u WHERE u.id = $2::uuid AND u.password_hash = $3::text AND u.status = 1"
+               " RETURNING idle_expires_at",
+};
+
+void session_store_insert_params(const struct session_start *start, struct cm_pg_params *params)
+{
+        cm_pg_put_uuid(params, &start->id);
+        cm_pg_put_uuid(params, &start->user_id);
+        cm_pg_put_text(params, start->password_hash);
+        cm_pg_put_bytes(params,
+                        (struct cm_str){ (const char *)start->digest, sizeof(start->digest) });
+        cm_pg_put_text(params, start->device_name);
+        cm_pg_put_text(params, start->ip);
+        cm_pg_put_text(params, start->user_agent);
+        cm_pg_put_int8(params, start->idle_us);
+        cm_pg_put_int8(params, start->life_us);
+}
+
+/*
+ * The row assignment is evaluated again on the newest version of the row when another refresh was
+ * faster, so the outcome that is stored and returned is the one that holds under the row's lock.
+ */
+static const struct cm_pg_statement session_refresh = {
+        .name = "session_refresh",
+        .writes = true,
+        .sql = "UPDATE sessions s SET (refresh_outcome, generation, previous_digest, "
+               "current_digest,"
+               "   wrapped_child, rotated_at, last_used_at, idle_expires_at, ended_at, "
+               "ended_reason) ="
+               " (SELECT o,"
+               "   CASE o WHEN 1 THEN s.generation + 1 ELSE s.generation END,"
+               "   CASE o WHEN 1 THEN s.current_digest ELSE s.previous_digest END,"
+               "   CASE o WHEN 1 THEN $4::bytea ELSE s.current_digest END,"
+               "   CASE o WHEN 1 THEN $5::bytea ELSE s.wrapped_child END,"
+               "   CASE o WHEN 1 THEN now() ELSE s.rotated_at END,"
+               "   CASE WHEN o <= 2 THEN now() ELSE s.last_used_at END,"
+               "   CASE o WHEN 1 THEN least(now() + $7::int8 * interval '1 microsecond', "
+               "s.expires_at)"
+               "          ELSE s.idle_expires_at END,"
+               "   CASE o WHEN 3 THEN coalesce(s.ended_at, now()) ELSE s.ended_at END,"
+               "   CASE o WHEN 3 THEN 2::smallint ELSE s.ended_reason END"
+               "  FROM (SELECT session_refresh_outcome(s, u.status, $2::int4, $3::bytea,"
+               "               $6::int8 * interval '1 microsecond') AS o OFFSET 0) decided)"
+               " FROM users u WHERE s.id = $1::uuid AND u.id = s.user_id"
+               " RETURNING s.refresh_outcome, s.user_id, u.tenant_id, u.user_type, s.wrapped_child,"
+               "           s.idle_expires_at",
+};
+
+static int read_refresh(const struct cm_pg_result *rows, struct refresh_result *result_r)
+{
+        struct cm_str wrapped = cm_pg_text(rows, 0, 4);
+
+        result_r->user_id = cm_pg_uuid(rows, 0, 1);
+        result_r->tenant_id = cm_pg_uuid(rows, 0, 2);
+        result_r->user_type = (int32_t)cm_pg_int(rows, 0, 3);
+        if (wrapped.len == sizeof(result_r->wrapped_child))
+                memcpy(result_r->wrapped_child, wrapped.data, wrapped.len);
+        result_r->idle_expires_at = cm_pg_time(rows, 0, 5);
+        return (int)cm_pg_int(rows, 0, 0);
+}
+
+int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attempt,
+                          struct refresh_result *result_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        uint8_t presented[CHAIN_DIGEST_SIZE];
+        uint8_t child[CHAIN_DIGEST_SIZE];
+        uint8_t wrapped[32];
+        int r;
+
+        chain_link_digest(attempt->presented, presented);
+        chain_link_digest(attempt->child, child);
+        chain_link_wrap(attempt->presented, attempt->child->secret, wrapped);
+        cm_pg_put_uuid(&params, &attempt->presented->session_id);
+        cm_pg_put_int4(&params, attempt->presented->generation);
+        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)presented, sizeof(presented) });
+        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)child, sizeof(child) });
+        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)wrapped, sizeof(wrapped) });
+        cm_pg_put_int8(&params, attempt->grace_us);
+        cm_pg_put_int8(&params, attempt->idle_us);
+        r = cm_pg_query(pg, &service_scope, &session_refresh, &params, &rows);
+        if (r)
+                return r < 0 ? r : -CM_E_DATABASE;
+        return rows.rows ? read_refresh(&rows, result_r) : REFRESH_OVER;
+}
+
+static const struct cm_pg_statement session_end = {
+        .name = "session_end",
+        .writes = true,
+        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 1"
+               " WHERE id = $1::uuid AND ended_at IS NULL",
+};
+
+int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
+                      const struct cm_uuid *session_id)
+{
+        const struct cm_pg_scope scope = { .users = user_id, .count = 1 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, session_id);
+        r = cm_pg_query(pg, &scope, &session_end, &params, NULL);
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
+static const struct cm_pg_statement sessions_ended = {
+        .name = "sessions_ended",
+        .sql = "SELECT id, ended_at FROM sessions"
+               " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'",
+};
+
+int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
+                        struct ended_session **sessions_r, size_t *count_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_int8(&params, within_us);
+        r = cm_pg_query(pg, &service_scope, &sessions_ended, &params, &rows);
+        if (r)
+                return r < 0 ? r : -CM_E_DATABASE;
+        *count_r = (size_t)rows.rows;
+        *sessions_r = cm_arena_array(arena, *count_r + 1, sizeof(**sessions_r));
+        for (int i = 0; i < rows.rows; i++)
+                (*sessions_r)[i] =
+                        (struct ended_session){ cm_pg_uuid(&rows, i, 0), cm_pg_time(&rows, i, 1) };
+        return 0;
+}

@@ -1,0 +1,70 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "store/pg.h"
+#include "token_chain.h"
+
+/* The sessions table: sign-ins and the ends of their refresh token chains. */
+
+/* A session as it begins. */
+struct session_start {
+        struct cm_uuid id;
+        struct cm_uuid user_id;
+        struct cm_str password_hash; /* the one that was checked: it must still be the account's */
+        uint8_t digest[CHAIN_DIGEST_SIZE];
+        struct cm_str device_name; /* may be absent */
+        struct cm_str ip;
+        struct cm_str user_agent;
+        int64_t idle_us;
+        int64_t life_us;
+};
+
+/* For a flight: one row, or none when the account is not active or has another password by now. */
+extern const struct cm_pg_statement session_store_insert;
+void session_store_insert_params(const struct session_start *start, struct cm_pg_params *params);
+
+/* What a refresh comes to; constants as in session_refresh_outcome() of the migration. */
+enum refresh_outcome {
+        REFRESH_ROTATED = 1,
+        REFRESH_SAME_CHILD,
+        REFRESH_REUSED, /* the family has been ended */
+        REFRESH_OVER,   /* session ended or expired, account not active */
+};
+
+struct refresh_attempt {
+        const struct chain_link *presented;
+        const struct chain_link *child; /* proposed */
+        int64_t grace_us;
+        int64_t idle_us;
+};
+
+struct refresh_result {
+        struct cm_uuid user_id;
+        struct cm_uuid tenant_id;
+        int32_t user_type;
+        uint8_t wrapped_child[32];
+        cm_time idle_expires_at;
+};
+
+/*
+ * Presents a refresh token. One statement decides under the row's lock and is durable when this
+ * returns; of many that present the same token exactly one gets REFRESH_ROTATED. Suspends. Returns
+ * an enum refresh_outcome or an error; *result_r is filled unless the session does not exist.
+ */
+int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attempt,
+                          struct refresh_result *result_r) CM_MUST_CHECK;
+
+/* Ends a session. 0 also when it was over before. Suspends. */
+int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
+                      const struct cm_uuid *session_id) CM_MUST_CHECK;
+
+/* Sessions that were ended less than `within_us` ago, whose access tokens may still be about. */
+struct ended_session {
+        struct cm_uuid id;
+        cm_time ended_at;
+};
+int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
+                        struct ended_session **sessions_r, size_t *count_r) CM_MUST_CHECK;

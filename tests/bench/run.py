@@ -1,0 +1,35 @@
+"""Takes the rows that were asked for, in turns with what they are compared with, and prints one table."""
+
+import argparse
+import sys
+
+from bench import rows_bus, rows_daemons, rows_events, rows_reads
+from bench.rig import Rig
+from bench.table import show, write_tsv
+
+ROWS = rows_events.ROWS | rows_reads.ROWS | rows_bus.ROWS | rows_daemons.ROWS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(ROWS)}; all, when none is given")
+    parser.add_argument("--tsv", metavar="FILE", help="writes the table as TSV as well")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in ROWS]
+    if unknown:
+        parser.error(f"no such row: {', '.join(unknown)}")
+    rig, rows = Rig(), []
+    try:
+        for name in arguments.names or ROWS:
+            print(f"… {name}", file=sys.stderr, flush=True)
+            rows += ROWS[name](rig)
+    finally:
+        rig.stop()
+    print(show(rows))
+    if arguments.tsv:
+        write_tsv(rows, arguments.tsv)
+    return 1 if any(row.met == "void" for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
