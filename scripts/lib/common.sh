@@ -97,6 +97,8 @@ ensure_data() {
     step "creating $DATA for all data"
     mkdir -p "$DATA"
   fi
+  [[ -w $DATA ]] || die "$DATA belongs to $(stat -c %U "$DATA")" \
+    "run this as that account or with sudo, or set SALUS_DATA to a folder of your own"
   mkdir -p "$LOGS" "$RUN" "$SECRETS" "$DATA/bin" "$DATA/scratch"
   touch "$DATA/.salus-data"
   chmod 711 "$DATA"
