@@ -1,7 +1,6 @@
 """Error codes, migrations and settings: small tables of C."""
 import re
 
-from c_schemas import comment
 from contract import ContractError, c_text, notation, shout, snake
 
 # ---- error codes
