@@ -1,0 +1,18 @@
+"""The demo is a test: it ends well only when every outcome is what it says."""
+
+import pytest
+
+from support.copy import Copy
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo_ends_well(workspace):
+    copy = Copy(workspace / "demo")
+    try:
+        told = copy.run("demo").stdout
+    finally:
+        copy.run("down", "--purge", check=False)
+    for chapter in range(1, 6):
+        assert f"\n{chapter}. " in told
+    assert "✗" not in told and "All of it happened as told" in told
