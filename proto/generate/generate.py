@@ -60,7 +60,8 @@ def schemas_header(model):
              '#include "base/time.h"', '#include "base/uuid.h"', '#include "codec/schema.h"', ""]
     for schema in model.schemas:
         lines += c_schemas.header_of(schema)
-    return lines
+    return lines + ["/* All that have a name, in the order of proto/; ends with NULL. */",
+                    "extern const struct cm_schema *const all_schemas[];"]
 
 
 def schemas_source(model):
@@ -68,8 +69,7 @@ def schemas_source(model):
     for schema in model.schemas:
         lines += c_schemas.source_of(schema)
     public = [schema for schema in model.schemas if schema.public]
-    lines += ["/* All of them, by name in proto/; ends with NULL. */", "extern const struct cm_schema *const all_schemas[];",
-              "const struct cm_schema *const all_schemas[] = {"]
+    lines.append("const struct cm_schema *const all_schemas[] = {")
     return lines + [f"\t&{schema.c_name}_schema," for schema in public] + ["\tNULL,", "};"]
 
 
