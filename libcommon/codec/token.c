@@ -124,7 +124,7 @@ static bool check_header(const struct cm_buf *text, char kid_r[KID_MAX + 1])
                   is_text(header, "typ", "at+jwt") && kid && strlen(kid) <= KID_MAX;
 
         if (ok)
-                strcpy(kid_r, kid);
+                memcpy(kid_r, kid, strlen(kid) + 1);
         json_decref(header);
         return ok;
 }
@@ -194,7 +194,7 @@ static bool read_scope(const json_t *claims, struct cm_claims *claims_r)
 
         if (!scope || strlen(scope) >= sizeof(claims_r->scope))
                 return false;
-        strcpy(claims_r->scope, scope);
+        memcpy(claims_r->scope, scope, strlen(scope) + 1);
         return true;
 }
 

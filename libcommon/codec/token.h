@@ -8,10 +8,10 @@
 
 /*
  * Access tokens: ES256 JWTs (RFC 7519, RFC 9068 `typ: at+jwt`), one algorithm, nothing negotiable.
- * A strict header check comes before the signature check: exactly alg, typ, kid. Claims on the wire:
- * iss, aud (one text each), sub, sid, tenant, jti (UUIDs), type ("patient", "doctor", "admin",
- * "institution"), scope, iat, exp and perhaps nbf (whole seconds); others are ignored. A token is at
- * most 4 KiB and lives at most a day.
+ * A strict header check comes before the signature check: exactly alg, typ, kid. Claims on the
+ * wire: iss, aud (one text each), sub, sid, tenant, jti (UUIDs), type ("patient", "doctor",
+ * "admin", "institution"), scope, iat, exp and perhaps nbf (whole seconds); others are ignored. A
+ * token is at most 4 KiB and lives at most a day.
  */
 struct cm_claims {
         struct cm_uuid sub; /* user */
@@ -36,8 +36,9 @@ enum cm_token_outcome {
 };
 const char *cm_token_outcome_name(int outcome);
 
-/* A set of public keys, from a JWK set. Immutable once made. -CM_E_MALFORMED unless each of its at most
- * 16 keys is P-256 with alg ES256, use sig, a kid of base64url digits that is there once, and not private. */
+/* A set of public keys, from a JWK set. Immutable once made. -CM_E_MALFORMED unless each of its at
+ * most 16 keys is P-256 with alg ES256, use sig, a kid of base64url digits that is there once, and
+ * not private. */
 struct cm_key_set;
 int cm_key_set_parse(struct cm_str jwks_json, struct cm_key_set **keys_r) CM_MUST_CHECK;
 void cm_key_set_free(struct cm_key_set **keys);
@@ -78,11 +79,12 @@ int cm_token_cache_verify(struct cm_token_cache *cache, const struct cm_key_set 
                           const struct cm_token_policy *policy, struct cm_str token, cm_time now,
                           const struct cm_claims **claims_r) CM_MUST_CHECK;
 /*
- * A revocation may have been told before this worker listened. So a token is looked up elsewhere once
- * and then confirmed; unconfirm makes that due again for all (some signals may have been missed).
- * `claims` is what the call above gave; like it, it is valid until the cache's next use.
+ * A revocation may have been told before this worker listened. So a token is looked up elsewhere
+ * once and then confirmed; unconfirm makes that due again for all (some signals may have been
+ * missed). `claims` is what the call above gave; like it, it is valid until the cache's next use.
  */
-bool cm_token_cache_is_confirmed(const struct cm_token_cache *cache, const struct cm_claims *claims);
+bool cm_token_cache_is_confirmed(const struct cm_token_cache *cache,
+                                 const struct cm_claims *claims);
 void cm_token_cache_confirm(struct cm_token_cache *cache, struct cm_str token);
 void cm_token_cache_unconfirm(struct cm_token_cache *cache);
 /* A token id or session id that is revoked until `until`. */

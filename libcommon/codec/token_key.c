@@ -91,7 +91,7 @@ static bool add_key(struct cm_key_set *keys, const json_t *jwk)
         if (cm_key_set_find(keys, cm_str_from(id)) || !decode_coordinate(jwk, "x", point + 1) ||
             !decode_coordinate(jwk, "y", point + 1 + COORDINATE))
                 return false;
-        strcpy(keys->items[keys->count].id, id); /* is_kid() knows its length */
+        memcpy(keys->items[keys->count].id, id, strlen(id) + 1); /* is_kid() knows its length */
         keys->items[keys->count].pkey = pkey_from_point(point);
         return keys->items[keys->count++].pkey != NULL;
 }

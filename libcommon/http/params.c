@@ -87,6 +87,7 @@ static struct cm_str unknown_pointer(struct cm_arena *arena, struct cm_str name)
 {
         char *out = cm_arena_alloc(arena, sizeof("/query/") + name.len * 2), *at = out;
 
+        CM_ASSERT(name.data);
         at += sizeof("/query/") - 1;
         memcpy(out, "/query/", sizeof("/query/") - 1);
         for (size_t i = 0; i < name.len; i++) {

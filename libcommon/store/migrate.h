@@ -6,10 +6,10 @@
 #include "store/pg.h"
 
 /*
- * Schema migrations, embedded in the daemon: NNNN_name.up.sql and NNNN_name.down.sql of the service's
- * migrations/ folder, made into this table by the build. Each runs in one transaction, all under one
- * advisory lock; the version and a digest of the text are recorded in the table schema_migrations,
- * which every role may read.
+ * Schema migrations, embedded in the daemon: NNNN_name.up.sql and NNNN_name.down.sql of the
+ * service's migrations/ folder, made into this table by the build. Each runs in one transaction,
+ * all under one advisory lock; the version and a digest of the text are recorded in the table
+ * schema_migrations, which every role may read.
  */
 struct cm_migration {
         int version;
@@ -37,8 +37,10 @@ const char *cm_schema_state_name(int state);
  * touched nothing, or an error: what was applied before the step that failed stays. */
 int cm_migrate_up(const char *conninfo, const struct cm_migrations *migrations) CM_MUST_CHECK;
 /* Takes back the newest `steps` migrations, or as many as there are. Results as above. */
-int cm_migrate_down(const char *conninfo, const struct cm_migrations *migrations, int steps) CM_MUST_CHECK;
-/* Prints version, name and when applied, to standard output. Returns a cm_schema_state or an error. */
+int cm_migrate_down(const char *conninfo, const struct cm_migrations *migrations,
+                    int steps) CM_MUST_CHECK;
+/* Prints version, name and when applied, to standard output. Returns a cm_schema_state or an error.
+ */
 int cm_migrate_status(const char *conninfo, const struct cm_migrations *migrations) CM_MUST_CHECK;
 
 /* A cm_schema_state, or an error. For the daemon: suspends the fiber. */

@@ -333,7 +333,7 @@ static int copy_failed(struct cm_pg_tx *tx, int r)
 int cm_pg_copy_start(struct cm_pg_tx *tx, const char *copy_sql)
 {
         struct pg_conn *conn = tx->conn;
-        PGresult *result;
+        PGresult *result = NULL;
         int r;
 
         if (!is_usable(tx))

@@ -12,7 +12,7 @@ void announcements_start(struct auth *auth);
 /* Waits until nothing is being told any more. */
 void announcements_stop(struct auth *auth);
 
-/* A session has ended: its access tokens are void. Suspends. When that fails it is told again in the
- * background, at the latest when Redis is back. */
+/* A session has ended: its access tokens are void. Suspends. When that fails it is told again in
+ * the background, at the latest when Redis is back. */
 void announce_ended_session(struct auth *auth, struct cm_arena *arena,
                             const struct cm_uuid *session_id, cm_time ended_at);

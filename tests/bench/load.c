@@ -91,14 +91,16 @@ static struct lines read_lines(const char *path)
 
 static void compose(struct connection *c)
 {
-        const char *body = run.bodies.count ? run.bodies.items[run.sequence % run.bodies.count] : "";
-        const char *token = run.tokens.count ? run.tokens.items[run.sequence % run.tokens.count] : NULL;
-        int n = snprintf(c->out, sizeof(c->out), "%s %s HTTP/1.1\r\nHost: %s\r\n", run.method, run.path,
-                         run.host);
+        const char *body =
+                run.bodies.count ? run.bodies.items[run.sequence % run.bodies.count] : "";
+        const char *token =
+                run.tokens.count ? run.tokens.items[run.sequence % run.tokens.count] : NULL;
+        int n = snprintf(c->out, sizeof(c->out), "%s %s HTTP/1.1\r\nHost: %s\r\n", run.method,
+                         run.path, run.host);
 
         if (token)
-                n += snprintf(c->out + n, sizeof(c->out) - (size_t)n, "Authorization: Bearer %s\r\n",
-                              token);
+                n += snprintf(c->out + n, sizeof(c->out) - (size_t)n,
+                              "Authorization: Bearer %s\r\n", token);
         if (run.bodies.count)
                 n += snprintf(c->out + n, sizeof(c->out) - (size_t)n,
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n"
@@ -197,7 +199,8 @@ static void receive(struct connection *c, bool go_on)
 
 static void open_connection(struct connection *c)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)run.port) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons((uint16_t)run.port) };
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
         int one = 1;
 
@@ -233,7 +236,8 @@ int main(int argc, char **argv)
         double seconds;
 
         if (argc != 10) {
-                fprintf(stderr, "usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS BODIES IDS\n");
+                fprintf(stderr, "usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS "
+                                "BODIES IDS\n");
                 return 2;
         }
         run.host = argv[1];
@@ -268,7 +272,8 @@ int main(int argc, char **argv)
         if (run.ids)
                 fclose(run.ids);
         qsort(run.latencies_us, run.latency_count, sizeof(uint64_t), by_value);
-        printf("{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"p50_us\": %llu, \"p99_us\": %llu}\n",
+        printf("{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"p50_us\": %llu, "
+               "\"p99_us\": %llu}\n",
                (unsigned long long)run.requests, (unsigned long long)run.failed, seconds,
                (unsigned long long)run.latencies_us[run.latency_count / 2],
                (unsigned long long)run.latencies_us[run.latency_count * 99 / 100]);

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 from bench.rig import Peer, Rig, running
 from bench.table import Row

@@ -8,7 +8,9 @@
 int main(void)
 {
         const struct cm_token_policy policy = { "salus", "salus", 0 };
-        struct cm_claims claims = { .issued_at = 1763669712 * CM_SECOND, .type = 1, .scope = "health:read" };
+        struct cm_claims claims = { .issued_at = 1763669712 * CM_SECOND,
+                                    .type = 1,
+                                    .scope = "health:read" };
         struct cm_buf token = { 0 }, jwk = { 0 }, jwks = { 0 };
         struct cm_signing_key *key = NULL;
         struct cm_key_set *keys = NULL;
@@ -26,7 +28,8 @@ int main(void)
         while (cm_monotonic_us() - begin < 2 * CM_SECOND) {
                 struct cm_claims read;
 
-                if (cm_token_verify(keys, &policy, cm_buf_str(&token), claims.issued_at + CM_SECOND, &read))
+                if (cm_token_verify(keys, &policy, cm_buf_str(&token), claims.issued_at + CM_SECOND,
+                                    &read))
                         return 1;
                 count++;
         }

@@ -12,8 +12,8 @@ TESTS = "tests/*"  # and x_test.c, test_x.h: see source.is_test
 
 # calls, why not, where they may be all the same
 RULES: list[tuple[str, str, list[str]]] = [
-    ("sleep usleep nanosleep clock_nanosleep", "blocks the loop: cm_fiber_sleep",
-     ["libcommon/sys/work_test.c", "libcommon/store/test_redis.h"]),
+    ("sleep", "blocks the loop: cm_fiber_sleep; tests wait for an event", []),
+    ("usleep nanosleep clock_nanosleep", "blocks the loop: cm_fiber_sleep", [TESTS]),
     ("strcpy strcat sprintf vsprintf gets stpcpy strncpy strncat", "unbounded or unterminated: cm_buf, snprintf",
      [TESTS]),
     ("strtok strtok_r", "changes its input: cm_str_split", []),
@@ -21,7 +21,7 @@ RULES: list[tuple[str, str, list[str]]] = [
     ("system popen", "starts a shell", [TESTS]),
     ("rand srand random srandom drand48", "guessable: cm_random", [TESTS]),
     ("localtime gmtime ctime asctime", "not thread-safe: base/time.h", []),
-    ("gethostbyname getaddrinfo", "blocks the loop: on a worker thread only", ["libcommon/store/redis_link.c"]),
+    ("gethostbyname getaddrinfo", "blocks the loop: on a worker thread only", ["libcommon/store/redis_link.c", "libcommon/http/server.c"]),
     ("PQexec PQexecParams PQexecPrepared PQprepare PQconnectdb PQconnectdbParams", "blocks the loop",
      ["libcommon/store/migrate*.c", TESTS]),
     ("getenv secure_getenv setenv putenv", "settings come from sys/config", ["libcommon/sys/config*.c", TESTS]),

@@ -17,7 +17,7 @@ DRIVERS = {
     "curl/": ["libcommon/http/"],
     "jansson.h": ["libcommon/codec/"],
     "jwt.h": ["libcommon/codec/"],
-    "sodium": ["libcommon/base/", "libcommon/codec/"],
+    "sodium": ["libcommon/base/", "libcommon/codec/", "libcommon/http/cursor.c"],
     "utf8proc.h": ["libcommon/codec/"],
     "idn2.h": ["libcommon/codec/"],
     "openssl/": ["libcommon/codec/"],
