@@ -61,16 +61,24 @@ const char *event_subtype_name(int16_t event_type, int16_t event_subtype)
         return cm_schema_enum_name(subtypes[event_type], event_subtype);
 }
 
+const struct event_pointers event_at_top = { "", "/event_data" };
+
 void event_fault(const struct event_rules *rules, const char *path, const char *detail, ...)
 {
+        const struct cm_str data = CM_STR("/event_data");
+        struct cm_str where;
         char text[256];
         va_list args;
 
         va_start(args, detail);
         vsnprintf(text, sizeof(text), detail, args);
         va_end(args);
-        cm_fault_add(rules->faults, rules->arena,
-                     cm_arena_printf(rules->arena, "%s%s", rules->pointer, path), "%s", text);
+        if (cm_str_starts(cm_str_from(path), data))
+                where = cm_arena_printf(rules->arena, "%s%s", rules->pointers->data,
+                                        path + data.len);
+        else
+                where = cm_arena_printf(rules->arena, "%s%s", rules->pointers->event, path);
+        cm_fault_add(rules->faults, rules->arena, where, "%s", text);
 }
 
 static bool is_planned(const struct health_event_input *in)

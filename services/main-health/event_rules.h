@@ -11,12 +11,19 @@
  * From what a client says to a fact that can be stored: defaults, the zone and local day that hold,
  * and all that a schema cannot say. Pure: no clock, no store.
  */
+/* Where the event and its data are in the document that the client sent. */
+struct event_pointers {
+        const char *event;
+        const char *data;
+};
+extern const struct event_pointers event_at_top; /* "", "/event_data" */
+
 struct event_rules {
         struct cm_zones *zones;
         const struct person *person;
         cm_time now;
         struct cm_arena *arena;
-        const char *pointer; /* where the event is in the document: "", "/event" */
+        const struct event_pointers *pointers;
         struct cm_faults *faults;
 };
 

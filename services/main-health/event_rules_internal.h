@@ -3,7 +3,7 @@
 
 /* Shared by event_rules.c, which knows what all events have, and vital_rules.c. */
 
-/* Adds a fault at `path` below the event. */
+/* Adds a fault at `path` below the event; a path that begins with /event_data is below its data. */
 void event_fault(const struct event_rules *rules, const char *path, const char *detail, ...)
         CM_PRINTF(3, 4);
 

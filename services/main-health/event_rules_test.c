@@ -39,9 +39,11 @@ static int stop(void **state)
 static int complete(const char *json, struct recorded_event *event_r, struct cm_faults *faults)
 {
         struct health_event_input in;
-        struct event_rules rules = {
-                .zones = zones, .person = &person, .arena = &arena, .pointer = "", .faults = faults
-        };
+        struct event_rules rules = { .zones = zones,
+                                     .person = &person,
+                                     .arena = &arena,
+                                     .pointers = &event_at_top,
+                                     .faults = faults };
 
         assert_true(cm_time_parse(CM_STR(NOW), &rules.now, NULL));
         *faults = (struct cm_faults){ .count = 0 };

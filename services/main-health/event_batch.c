@@ -1,0 +1,347 @@
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "errors.h"
+#include "event_replies.h"
+#include "sys/fiber.h"
+
+/*
+ * POST /v1/health-events/batch: one event a line in, one answer a line out, any number of lines.
+ * Lines gather in a chunk; a full chunk is stored by one statement in a fiber of its own while the
+ * next one is read and decoded, so both ends work at once and memory stays flat. Answers go out in
+ * the order of the lines, chunk by chunk, when they are durable.
+ *
+ * A line that is not valid gets its problem and hinders nobody. When the database refuses a chunk,
+ * its lines go one by one, so that each gets its own answer.
+ */
+enum {
+        CHUNK_LINES = 1000,
+        CHUNK_BYTES = 1024 * 1024,
+        MAX_LINE = 256 * 1024,
+};
+
+struct line {
+        int64_t number;
+        int status; /* 0: goes to the store, as events[place] */
+        size_t place;
+        const char *code; /* of the problem; NULL: none */
+        struct cm_faults *faults;
+};
+
+struct chunk {
+        struct batch *batch;
+        struct cm_arena arena;
+        struct line lines[CHUNK_LINES];
+        size_t line_count;
+        struct recorded_event events[CHUNK_LINES];
+        int outcomes[CHUNK_LINES];
+        size_t event_count;
+        size_t bytes;
+        struct cm_group group; /* the fiber that stores it */
+        bool storing;
+};
+
+struct batch {
+        struct cm_request *request;
+        struct health *health;
+        struct person person;
+        struct cm_buf rest; /* an unfinished line */
+        int64_t line_number;
+        bool skipping; /* the rest of a line that was too long */
+        struct chunk *filling;
+        struct chunk *other;
+};
+
+/* ---- one line */
+
+static struct line *add_line(struct chunk *chunk, int status, const char *code)
+{
+        struct line *line = &chunk->lines[chunk->line_count++];
+
+        *line = (struct line){ .number = chunk->batch->line_number,
+                               .status = status,
+                               .code = code };
+        return line;
+}
+
+static void take_line(struct batch *batch, struct cm_str text)
+{
+        struct chunk *chunk = batch->filling;
+        struct cm_faults *faults = CM_ARENA_NEW(&chunk->arena, struct cm_faults);
+        struct recorded_event *event = &chunk->events[chunk->event_count];
+        struct health_event_input in;
+        const struct event_rules rules = {
+                .zones = batch->health->zones,
+                .person = &batch->person,
+                .now = cm_now(&cm_clock_system),
+                .arena = &chunk->arena,
+                .pointers = &event_at_top,
+                .faults = faults,
+        };
+        int r;
+
+        chunk->bytes += text.len;
+        r = cm_schema_decode(&health_event_input_schema, text, &chunk->arena, &in, faults);
+        if (r == CM_DECODE_NOT_JSON) {
+                add_line(chunk, 400, CM_CODE_BAD_REQUEST)->faults = faults;
+        } else if (r || event_rules_complete(&rules, &in, event)) {
+                add_line(chunk, 422, CM_CODE_INVALID)->faults = faults;
+        } else {
+                event->body = event->key.data ? cm_arena_str(&chunk->arena, text) : CM_STR_NONE;
+                add_line(chunk, 0, NULL)->place = chunk->event_count++;
+        }
+}
+
+/* ---- storing a chunk */
+
+static void store_one_by_one(struct chunk *chunk)
+{
+        for (size_t i = 0; i < chunk->event_count; i++)
+                chunk->outcomes[i] = event_store_append(chunk->batch->health->events, &chunk->arena,
+                                                        &chunk->events[i]);
+}
+
+static void store(void *arg)
+{
+        struct chunk *chunk = arg;
+        int r = event_store_append_many(chunk->batch->health->events, &chunk->arena, chunk->events,
+                                        chunk->event_count, chunk->outcomes);
+
+        if (r > 0 || r == -CM_E_DATABASE)
+                store_one_by_one(chunk);
+        for (size_t i = 0; r < 0 && r != -CM_E_DATABASE && i < chunk->event_count; i++)
+                chunk->outcomes[i] = r;
+}
+
+static void judge(struct line *line, int outcome)
+{
+        static const struct {
+                int outcome;
+                int status;
+                const char *code;
+        } verdicts[] = {
+                { 0, 201, NULL },
+                { EVENT_STORED_BEFORE, 200, NULL },
+                { EVENT_KEY_REUSED, 422, CM_CODE_IDEMPOTENCY_CONFLICT },
+                { CM_PG_REFUSED, 422, CM_CODE_INVALID },
+                { -CM_E_UNCERTAIN, 503, CM_CODE_UNCERTAIN },
+                { -CM_E_OVERLOAD, 503, CM_CODE_OVERLOADED },
+                { -CM_E_DEADLINE, 504, CM_CODE_TIMEOUT },
+        };
+
+        line->status = 503;
+        line->code = CM_CODE_UNAVAILABLE;
+        for (size_t i = 0; i < CM_COUNT(verdicts); i++) {
+                if (verdicts[i].outcome != outcome)
+                        continue;
+                line->status = verdicts[i].status;
+                line->code = verdicts[i].code;
+        }
+}
+
+/* ---- answering */
+
+static void encode_answer(struct chunk *chunk, const struct line *line, bool stored,
+                          struct cm_buf *out)
+{
+        struct health_event_line_answer answer = { .line = line->number, .status = line->status };
+        struct health_event_line_problem *problem = &answer.problem;
+
+        if (stored && !line->code) {
+                answer.has_id = CM_PRESENT;
+                answer.id = chunk->events[line->place].id;
+        }
+        if (line->code) {
+                answer.has_problem = CM_PRESENT;
+                problem->code = cm_str_from(line->code);
+                problem->title = cm_str_from(cm_error_code_find(line->code)->title);
+        }
+        if (line->faults) {
+                problem->has_errors = CM_PRESENT;
+                problem->errors.count = line->faults->count;
+                problem->errors.items = cm_arena_array(&chunk->arena, line->faults->count + 1,
+                                                       sizeof(*problem->errors.items));
+                for (size_t i = 0; i < line->faults->count; i++)
+                        problem->errors.items[i] =
+                                (struct health_event_line_fault){ line->faults->items[i].pointer,
+                                                                  line->faults->items[i].detail };
+        }
+        cm_schema_encode(&health_event_line_answer_schema, &answer, out);
+        cm_buf_add_char(out, '\n');
+}
+
+/* What changed in the chunk drops what is cached of it. */
+static bool has_new_vitals(const struct chunk *chunk)
+{
+        for (size_t i = 0; i < chunk->event_count; i++)
+                if (chunk->outcomes[i] == 0 &&
+                    chunk->events[i].event_type == HEALTH_EVENT_TYPE_VITAL)
+                        return true;
+        return false;
+}
+
+/* Waits until the chunk is stored, answers its lines and empties it. */
+static int finish(struct chunk *chunk)
+{
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf out = { 0 };
+        int r;
+
+        if (chunk->line_count == 0)
+                return 0;
+        if (chunk->storing)
+                (void)cm_group_join(&chunk->group);
+        chunk->storing = false;
+        for (size_t i = 0; i < chunk->line_count; i++) {
+                struct line *line = &chunk->lines[i];
+                bool stored = line->status == 0;
+
+                if (stored)
+                        judge(line, chunk->outcomes[line->place]);
+                encode_answer(chunk, line, stored, &out);
+        }
+        if (has_new_vitals(chunk))
+                vitals_cache_changed(chunk->batch->health->vitals, &chunk->batch->person.id);
+        r = cm_reply_stream_write(chunk->batch->request, cm_buf_str(&out));
+        chunk->line_count = chunk->event_count = chunk->bytes = 0;
+        cm_arena_reset(&chunk->arena);
+        return r;
+}
+
+/* The full chunk begins to be stored; the one before it is answered and becomes the one to fill. */
+static int turn_over(struct batch *batch)
+{
+        struct chunk *full = batch->filling;
+
+        cm_group_init(&full->group);
+        if (full->event_count > 0) {
+                full->storing = cm_group_start(&full->group, "batch chunk", store, full) == 0;
+                if (!full->storing)
+                        store(full);
+        }
+        batch->filling = batch->other;
+        batch->other = full;
+        return finish(batch->filling);
+}
+
+/* ---- reading */
+
+static bool is_blank(struct cm_str text)
+{
+        return cm_str_trim(text).len == 0;
+}
+
+static int end_line(struct batch *batch, struct cm_str text)
+{
+        struct chunk *chunk = batch->filling;
+
+        batch->line_number++;
+        if (batch->skipping || text.len > MAX_LINE)
+                add_line(chunk, 413, CM_CODE_TOO_LARGE);
+        else if (!is_blank(text))
+                take_line(batch, text);
+        batch->skipping = false;
+        return chunk->line_count == CHUNK_LINES || chunk->bytes >= CHUNK_BYTES ? turn_over(batch)
+                                                                               : 0;
+}
+
+/* A line ends in this piece: by itself, or as the end of what came before. */
+static int join_line(struct batch *batch, struct cm_str end)
+{
+        int r;
+
+        if (batch->rest.len == 0)
+                return end_line(batch, end);
+        cm_buf_add_str(&batch->rest, end);
+        r = end_line(batch, cm_buf_str(&batch->rest));
+        cm_buf_reset(&batch->rest);
+        return r;
+}
+
+static int take_piece(struct batch *batch, struct cm_str piece)
+{
+        const char *newline;
+        int r;
+
+        while ((newline = memchr(piece.data, '\n', piece.len))) {
+                struct cm_str end = { piece.data, (size_t)(newline - piece.data) };
+
+                r = join_line(batch, end);
+                if (r)
+                        return r;
+                piece.data += end.len + 1;
+                piece.len -= end.len + 1;
+        }
+        if (batch->skipping || batch->rest.len + piece.len > MAX_LINE) {
+                batch->skipping = true;
+                cm_buf_reset(&batch->rest);
+        } else {
+                cm_buf_add_str(&batch->rest, piece);
+        }
+        return 0;
+}
+
+static int read_all(struct batch *batch)
+{
+        struct cm_str piece;
+        int r;
+
+        for (;;) {
+                r = cm_request_read(batch->request, &piece);
+                if (r || piece.len == 0)
+                        break;
+                r = take_piece(batch, piece);
+                if (r)
+                        return r;
+        }
+        if (r == 0 && (batch->rest.len > 0 || batch->skipping))
+                r = end_line(batch, cm_buf_str(&batch->rest));
+        return r;
+}
+
+static struct chunk *chunk_new(struct batch *batch)
+{
+        struct chunk *chunk = CM_NEW(struct chunk);
+
+        chunk->batch = batch;
+        cm_arena_init(&chunk->arena, 65536);
+        return chunk;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+        if (chunk->storing)
+                (void)cm_group_join(&chunk->group);
+        cm_arena_deinit(&chunk->arena);
+        cm_free(chunk);
+}
+
+static int run(struct batch *batch)
+{
+        int r = cm_reply_stream(batch->request, 200, "application/x-ndjson");
+
+        if (r == 0)
+                r = read_all(batch);
+        if (r == 0)
+                r = turn_over(batch);
+        if (r == 0)
+                r = finish(batch->other);
+        return r ? r : cm_reply_stream_end(batch->request);
+}
+
+int health_event_batch(struct cm_request *request)
+{
+        struct batch batch = { .request = request, .health = cm_request_service(request) };
+        int r = person_store_get(batch.health->persons, cm_request_arena(request),
+                                 &cm_request_claims(request)->sub, &batch.person);
+
+        if (r)
+                return r;
+        batch.filling = chunk_new(&batch);
+        batch.other = chunk_new(&batch);
+        r = run(&batch);
+        chunk_free(batch.filling);
+        chunk_free(batch.other);
+        cm_buf_deinit(&batch.rest);
+        return r;
+}

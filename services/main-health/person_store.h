@@ -1,0 +1,25 @@
+#pragma once
+#include "base/arena.h"
+#include "base/attr.h"
+#include "person.h"
+#include "store/pg.h"
+
+/*
+ * Persons by id, through a small cache of the worker: what somebody does is written down many times
+ * between two moves. An entry is at most five seconds old, and is dropped when this worker hears of
+ * a change.
+ */
+struct person_store;
+
+struct person_store *person_store_new(struct cm_pg *pg);
+void person_store_free(struct person_store **store);
+
+/* A copy in the arena. A person of whom nothing is known yet has no zones. Suspends. */
+int person_store_get(struct person_store *store, struct cm_arena *arena, const struct cm_uuid *id,
+                     struct person *person_r) CM_MUST_CHECK;
+void person_store_drop(struct person_store *store, const struct cm_uuid *id);
+
+/* Writes down that the person is in `zone` from then on. Inside the caller's transaction, whose
+ * scope must name the person. */
+int person_store_moved(struct cm_pg_tx *tx, const struct cm_uuid *id, struct cm_str zone,
+                       cm_time from) CM_MUST_CHECK;
