@@ -21,7 +21,7 @@ static bool is_number(struct cm_str text)
 static void number_from_text(const struct schema_context *context, const struct cm_schema *schema,
                              struct cm_str text, void *out)
 {
-        char copy[65], *end = copy;
+        char copy[65] = "", *end = copy;
         double value = NAN;
 
         if (is_number(text)) {

@@ -371,7 +371,7 @@ int cm_pg_copy_put(struct cm_pg_tx *tx, struct cm_str bytes)
 /* The result of the whole COPY, then the end of results. */
 static int copy_results(struct pg_conn *conn, int64_t *rows_r)
 {
-        PGresult *result;
+        PGresult *result = NULL;
         int failed = 0;
         int r;
 

@@ -143,11 +143,11 @@ static size_t complete(struct connection *c, int *status_r, char **body_r)
         *end = '\0';
         length = strcasestr(c->in, "\r\ncontent-length:");
         if (length)
-                body = (size_t)atoll(length + 17);
+                body = strtoul(length + 17, NULL, 10);
         *end = '\r';
         if (c->in_len < head + body)
                 return 0;
-        *status_r = atoi(c->in + 9);
+        *status_r = (int)strtol(c->in + 9, NULL, 10);
         *body_r = c->in + head;
         return head + body;
 }
@@ -241,8 +241,8 @@ int main(int argc, char **argv)
                 return 2;
         }
         run.host = argv[1];
-        run.port = atoi(argv[2]);
-        run.connections = atoi(argv[3]);
+        run.port = (int)strtol(argv[2], NULL, 10);
+        run.connections = (int)strtol(argv[3], NULL, 10);
         run.method = argv[5];
         run.path = argv[6];
         run.tokens = read_lines(argv[7]);
@@ -254,7 +254,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < run.connections; i++)
                 open_connection(&connections[i]);
         begin = now_ns();
-        end = begin + (int64_t)(atof(argv[4]) * 1e9);
+        end = begin + (int64_t)(strtod(argv[4], NULL) * 1e9);
         for (int i = 0; i < run.connections; i++) {
                 compose(&connections[i]);
                 send_some(&connections[i]);
@@ -277,5 +277,6 @@ int main(int argc, char **argv)
                (unsigned long long)run.requests, (unsigned long long)run.failed, seconds,
                (unsigned long long)run.latencies_us[run.latency_count / 2],
                (unsigned long long)run.latencies_us[run.latency_count * 99 / 100]);
+        free(connections);
         return run.failed ? 1 : 0;
 }
