@@ -131,21 +131,24 @@ def access_list(prefix, services, keys):
 
 
 def _user(prefix, service, keys):
-    mine = [key for key in keys if service in key.writers or "all" in key.writers]
-    read = [key for key in keys if key not in mine and (service in key.readers or "all" in key.readers)]
+    mine = [key for key in keys if _among(service, key.writers)]
+    read = [key for key in keys if _among(service, key.readers) and (key not in mine or "own_service" in key.parts)]
     words = ["user", f"salus-{service}", "on", f">@salus-{service}@", "resetkeys", "resetchannels", "-@all"]
-    words += [f"~{pattern(prefix, key, service)}" for key in mine if key.type != "channel"]
-    words += [f"%R~{pattern(prefix, key, service)}" for key in read if key.type not in ("channel", "stream")]
-    words += sorted({f"&{pattern(prefix, key, service)}" for key in mine + read if key.type == "channel"})
+    words += [f"~{_pattern(prefix, key, service)}" for key in mine if key.type != "channel"]
+    words += [f"%R~{_pattern(prefix, key, '*')}" for key in read if key.type not in ("channel", "stream")]
+    words += sorted({f"&{_pattern(prefix, key, service)}" for key in mine + read if key.type == "channel"})
     commands = {c for key in mine + read if key.type != "channel" for c in COMMANDS[key.type]}
     words += ["+" + command for command in sorted(commands | set(COMMON_COMMANDS))]
-    streams = [f"~{pattern(prefix, key, service)}" for key in read if key.type == "stream"]
+    streams = [f"~{_pattern(prefix, key, '*')}" for key in read if key.type == "stream"]
     if streams:
         words.append(f"({' '.join(streams + ['+' + c for c in CONSUMER_COMMANDS])})")
     return words
 
 
-def pattern(prefix, key, service):
-    """A part called own_service stands for the daemon's own name, where it writes; any other for anything."""
-    writes = service in key.writers or "all" in key.writers
-    return prefix + re.sub(r"\{([a-z_]+)\}", lambda m: service if m[1] == "own_service" and writes else "*", key.template)
+def _among(service, names):
+    return service in names or "all" in names
+
+
+def _pattern(prefix, key, own_service):
+    """A part called own_service stands for the daemon's own name, any other for anything."""
+    return prefix + re.sub(r"\{([a-z_]+)\}", lambda m: own_service if m[1] == "own_service" else "*", key.template)

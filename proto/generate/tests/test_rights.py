@@ -1,0 +1,83 @@
+"""The rights that keys.yaml gives, tried on a real Redis."""
+import shutil
+import subprocess
+import time
+
+import pytest
+import redis
+from sample import ROOT
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A Redis on a socket, with the users of the whole project; every password is the user's name."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    folder = tmp_path_factory.mktemp("redis")
+    subprocess.run(["python3", str(ROOT / "proto/generate/generate.py"), "--proto", str(ROOT / "proto"), "--out", str(folder)],
+                   check=True)
+    lines = [line for line in (folder / "redis.acl").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    (folder / "users.acl").write_text("\n".join(lines).replace("@salus-", "salus-").replace("@ ", " ") + "\n", encoding="utf-8")
+    socket = folder / "s"
+    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "",
+                                "--aclfile", str(folder / "users.acl")], stdout=subprocess.DEVNULL)
+    while not socket.exists():
+        assert process.poll() is None, "Redis refuses the users"
+        time.sleep(0.01)
+    yield socket
+    process.terminate()
+    process.wait()
+
+
+def connect(socket, user):
+    return redis.Redis(unix_socket_path=str(socket), username=user, password=user, protocol=2)
+
+
+ALLOWED = [
+    ("salus-auth", "SET s1:auth:jwks x"),
+    ("salus-auth", "XADD s1:events:auth 1-0 a b"),
+    ("salus-auth", "XGROUP CREATE s1:events:main-health auth 0 MKSTREAM"),
+    ("salus-main-health", "GET s1:auth:jwks"),
+    ("salus-main-health", "XGROUP CREATE s1:events:auth main-health 0 MKSTREAM"),
+    ("salus-main-health", "XREADGROUP GROUP main-health me STREAMS s1:events:auth >"),
+    ("salus-main-health", "XACK s1:events:auth main-health 1-0"),
+    ("salus-main-health", "SET s1:health:cache:x y PX 1000"),
+    ("salus-main-health", "PUBLISH s1:signal:health.updated x"),
+    ("salus-main-health", "CONFIG GET maxmemory-policy"),
+    ("salus-main-health", "INFO memory"),
+    ("salus-operator", "XRANGE s1:dead:auth - +"),
+]
+REFUSED = [
+    ("salus-auth", "FLUSHALL"),
+    ("salus-auth", "KEYS *"),
+    ("salus-auth", "CONFIG SET maxmemory 1"),
+    ("salus-auth", "ACL LIST"),
+    ("salus-auth", "GET s1:health:cache:x"),
+    ("salus-auth", "GET elsewhere"),
+    ("salus-auth", "PUBLISH elsewhere x"),
+    ("salus-auth", "XADD s1:events:main-health * a b"),
+    ("salus-auth", "XADD s1:dead:main-health * a b"),
+    ("salus-main-health", "SET s1:auth:jwks x"),
+    ("salus-main-health", "SET s1:auth:tokens:revoked:x y"),
+    ("salus-main-health", "XADD s1:events:auth * a b"),
+    ("salus-main-health", "XTRIM s1:events:auth MAXLEN 0"),
+    ("salus-main-health", "DEL s1:events:auth"),
+    ("salus-main-health", "XDEL s1:events:auth 1-0"),
+    ("salus-operator", "FLUSHALL"),
+]
+
+
+@pytest.mark.parametrize(("user", "command"), ALLOWED)
+def test_allowed(server, user, command):
+    connect(server, user).execute_command(*command.split())
+
+
+@pytest.mark.parametrize(("user", "command"), REFUSED)
+def test_refused(server, user, command):
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        connect(server, user).execute_command(*command.split())
+
+
+def test_nobody_comes_in_without_a_name(server):
+    with pytest.raises((redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)):
+        redis.Redis(unix_socket_path=str(server), protocol=2).execute_command("PING")
