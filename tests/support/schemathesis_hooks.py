@@ -1,0 +1,17 @@
+"""What schemathesis must know of our own formats to make valid values of them."""
+
+import zoneinfo
+
+import schemathesis
+from hypothesis import strategies as st
+
+_line = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]) | st.just(" "), min_size=1, max_size=40)
+_line = _line.map(str.strip).filter(bool)
+
+schemathesis.openapi.format("x-line", _line)
+schemathesis.openapi.format("x-time-zone", st.sampled_from(sorted(zoneinfo.available_timezones() & {
+    "UTC", "Asia/Jerusalem", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"})))
+schemathesis.openapi.format("x-language", st.sampled_from(["en", "he", "pt-BR", "zh-Hant-TW"]))
+schemathesis.openapi.format("x-clock-time", st.times().map(lambda time: time.strftime("%H:%M")))
+schemathesis.openapi.format("email", st.integers(0, 10**9).map("person.{}@example.org".format))
+schemathesis.openapi.format("uri", st.integers(0, 10**9).map("https://example.org/{}".format))
