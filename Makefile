@@ -95,7 +95,7 @@ $(out)/bin/salus-%: $$(call service_obj,$$*) $$(call service_gen,$$*) $(gen_comm
 
 # ---- unit tests: x_test.c beside x.c
 define test_rules
-$(out)/libcommon/$(1)/%_test: $(out)/libcommon/$(1)/%_test.o $(archives_$(1)) $$(if $(filter bus http service,$(1)),$(gen_common_obj))
+$(out)/libcommon/$(1)/%_test: $(out)/libcommon/$(1)/%_test.o $$(if $(filter bus http service,$(1)),$(gen_common_obj)) $(archives_$(1))
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
 endef
 $(foreach l,$(layers),$(eval $(call test_rules,$(l))))
