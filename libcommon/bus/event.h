@@ -20,6 +20,9 @@ struct cm_event {
         int64_t position;          /* ce_sequence: in the stream; 0 before it has one */
 };
 
+/* More pairs than an event ever has. */
+#define CM_EVENT_ATTRIBUTES 12
+
 enum cm_event_outcome {
         CM_EVENT_MISSING_ATTRIBUTE = 1,
         CM_EVENT_BAD_ATTRIBUTE,
