@@ -11,9 +11,11 @@ packages_of() {
     wanted { print $1 }' "$ROOT/deploy/packages.txt"
 }
 
+# Not installed, and no command of that name from elsewhere either (such as npm from another source).
 packages_missing() {
   local name
   for name in "$@"; do
+    ! command -v "$name" >/dev/null || continue
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || echo "$name"
   done
 }
