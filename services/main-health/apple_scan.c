@@ -349,7 +349,8 @@ static enum tag_outcome read_tag(struct apple_scan *scan, const char *at, size_t
 
 static void stash(struct apple_scan *scan)
 {
-        scan->token_line = (count_lines(scan, scan->pos), scan->line);
+        count_lines(scan, scan->pos);
+        scan->token_line = scan->line;
         cm_buf_reset(&scan->carry);
         cm_buf_add(&scan->carry, scan->piece + scan->pos, scan->len - scan->pos);
         scan->pos = scan->len;
@@ -514,7 +515,8 @@ static bool doctype_byte(struct apple_scan *scan, char c)
 /* The root's start tag came before the document type had ended: its beginning goes back. */
 static int start_root(struct apple_scan *scan)
 {
-        scan->token_line = (count_lines(scan, scan->pos), scan->line);
+        count_lines(scan, scan->pos);
+        scan->token_line = scan->line;
         cm_buf_reset(&scan->carry);
         cm_buf_add_str(&scan->carry, CM_STR(ROOT_TAG));
         scan->state = SCAN_TAG;
@@ -600,9 +602,14 @@ int64_t apple_scan_line(struct apple_scan *scan)
 
 void apple_scan_position(struct apple_scan *scan, int64_t *offset_r, int64_t *line_r)
 {
-        count_lines(scan, scan->pos);
+        const char *at = scan->piece + scan->counted, *end = scan->piece + scan->pos;
+
         *offset_r = scan->piece_offset + (int64_t)scan->pos;
         *line_r = scan->line;
+        while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
+                ++*line_r;
+                at++;
+        }
 }
 
 bool apple_scan_is_inside(const struct apple_scan *scan)
