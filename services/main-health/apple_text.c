@@ -336,29 +336,3 @@ double apple_decimal_real(struct apple_decimal value)
                 real /= (double)powers[MAX_DIGITS];
         return real / (double)powers[scale];
 }
-
-size_t apple_decimal_format(struct apple_decimal value, char out[APPLE_DECIMAL_TEXT_SIZE])
-{
-        char reversed[APPLE_DECIMAL_TEXT_SIZE];
-        struct apple_decimal exact;
-        size_t len = 0, n = 0;
-        uint64_t left;
-        int place = 0;
-
-        if (!normalise(value.digits, value.scale, powers[15], &exact))
-                exact = value;
-        left = exact.digits < 0 ? (uint64_t)-exact.digits : (uint64_t)exact.digits;
-        do {
-                if (place == exact.scale && place > 0)
-                        reversed[n++] = '.';
-                reversed[n++] = (char)('0' + left % 10);
-                left /= 10;
-                place++;
-        } while (left || place <= exact.scale);
-        if (exact.digits < 0)
-                out[len++] = '-';
-        while (n)
-                out[len++] = reversed[--n];
-        out[len] = '\0';
-        return len;
-}

@@ -26,13 +26,10 @@ struct apple_decimal {
         int64_t digits;
         int scale;
 };
-#define APPLE_DECIMAL_TEXT_SIZE 48
 
 /* "72", "-0.5", "36,6" (decimal comma), "1.5e-05"; cut to 18 significant digits. False for anything
  * else, and beyond 10^18. */
 bool apple_decimal_parse(struct cm_str text, struct apple_decimal *decimal_r);
 /* With `factor`, to 15 significant digits, as all else here. */
 struct apple_decimal apple_decimal_multiply(struct apple_decimal value, struct apple_decimal factor);
-double apple_decimal_real(struct apple_decimal value);
-/* As JSON has it, at most 15 significant digits, no superfluous zeros. Returns the length. */
-size_t apple_decimal_format(struct apple_decimal value, char out[APPLE_DECIMAL_TEXT_SIZE]);
+double apple_decimal_real(struct apple_decimal value); /* the nearest */

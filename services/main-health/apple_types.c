@@ -317,6 +317,8 @@ size_t apple_activity_name(struct cm_str identifier, char *out, size_t size)
         for (size_t i = from; i < identifier.len && len + 2 < size; i++) {
                 char c = identifier.data[i];
 
+                if ((unsigned char)c >= 0x80)
+                        continue; /* never so in Apple's names */
                 if (is_upper(c) && i > from && !is_upper(identifier.data[i - 1]))
                         out[len++] = '_';
                 out[len++] = (char)(is_upper(c) ? c | 0x20 : c);
