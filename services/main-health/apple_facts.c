@@ -18,7 +18,7 @@
 #include "plausible_ranges.h"
 #include "schemas.h"
 
-#define MAX_SOURCE 100
+#define MAX_SOURCE       100
 #define FUTURE_TOLERANCE CM_DAY /* the zone of "now" may not be the export's */
 
 struct fact {
@@ -44,7 +44,8 @@ static struct cm_str offset_name(struct cm_arena *arena, int minutes)
         return cm_arena_printf(arena, "%c%02d:%02d", minutes < 0 ? '-' : '+', size / 60, size % 60);
 }
 
-static const struct cm_zone *choose_zone(const struct fact *fact, int offset_minutes, struct cm_str *name_r)
+static const struct cm_zone *choose_zone(const struct fact *fact, int offset_minutes,
+                                         struct cm_str *name_r)
 {
         struct apple_facts *facts = fact->facts;
         struct cm_str own = fact->record->zone;
@@ -165,7 +166,8 @@ static enum apple_fact finish(const struct fact *fact, struct cm_str value, stru
 }
 
 /* Sets the flags of a value that is possible. */
-static enum apple_fact judge(const struct fact *fact, const struct vital_kind *kind, enum plausibility found)
+static enum apple_fact judge(const struct fact *fact, const struct vital_kind *kind,
+                             enum plausibility found)
 {
         switch (found) {
         case PLAUSIBLE:
@@ -224,7 +226,9 @@ static enum apple_fact minutes(const struct fact *fact)
 {
         const struct imported_event *event = fact->event;
         const struct vital_kind *kind = vital_kind_find(event->event_subtype);
-        struct vital_data data = { .has_value = CM_PRESENT, .unit = CM_STR("min"), .has_unit = CM_PRESENT };
+        struct vital_data data = { .has_value = CM_PRESENT,
+                                   .unit = CM_STR("min"),
+                                   .has_unit = CM_PRESENT };
         enum apple_fact r;
 
         if (event->ended_at != EVENT_NO_END)
@@ -302,7 +306,8 @@ enum apple_fact apple_fact_of_record(struct apple_facts *facts, const struct app
 
 static bool in_mmhg(struct cm_str text, struct cm_str unit_text, double *value_r)
 {
-        const struct apple_type *type = apple_type_find(CM_STR("HKQuantityTypeIdentifierBloodPressureSystolic"));
+        const struct apple_type *type =
+                apple_type_find(CM_STR("HKQuantityTypeIdentifierBloodPressureSystolic"));
         struct apple_decimal value;
         struct apple_unit unit;
 
@@ -313,7 +318,8 @@ static bool in_mmhg(struct cm_str text, struct cm_str unit_text, double *value_r
         return true;
 }
 
-enum apple_fact apple_fact_of_pressure(struct apple_facts *facts, const struct apple_pressure *pressure,
+enum apple_fact apple_fact_of_pressure(struct apple_facts *facts,
+                                       const struct apple_pressure *pressure,
                                        struct cm_arena *arena, struct imported_event *event_r,
                                        struct cm_str *reason_r)
 {
@@ -341,7 +347,8 @@ enum apple_fact apple_fact_of_pressure(struct apple_facts *facts, const struct a
 /* ---- workouts */
 
 /* In `unit`; false when it is absent, no number, or measures something else. */
-static bool amount_in(const struct apple_amount *amount, const char *usual, const char *unit, double *value_r)
+static bool amount_in(const struct apple_amount *amount, const char *usual, const char *unit,
+                      double *value_r)
 {
         const struct apple_type any = { .unit = usual };
         struct apple_decimal value;
@@ -354,7 +361,8 @@ static bool amount_in(const struct apple_amount *amount, const char *usual, cons
                *value_r >= 0;
 }
 
-static void workout_data(const struct fact *fact, const struct apple_workout *workout, struct vital_data *data)
+static void workout_data(const struct fact *fact, const struct apple_workout *workout,
+                         struct vital_data *data)
 {
         const struct imported_event *event = fact->event;
 
@@ -370,9 +378,9 @@ static void workout_data(const struct fact *fact, const struct apple_workout *wo
                 data->has_energy = CM_PRESENT;
 }
 
-enum apple_fact apple_fact_of_workout(struct apple_facts *facts, const struct apple_workout *workout,
-                                      struct cm_arena *arena, struct imported_event *event_r,
-                                      struct cm_str *reason_r)
+enum apple_fact apple_fact_of_workout(struct apple_facts *facts,
+                                      const struct apple_workout *workout, struct cm_arena *arena,
+                                      struct imported_event *event_r, struct cm_str *reason_r)
 {
         const struct fact fact = { facts, &workout->of, arena, event_r, reason_r };
         struct vital_data data = { .has_activity = CM_PRESENT };
@@ -383,13 +391,15 @@ enum apple_fact apple_fact_of_workout(struct apple_facts *facts, const struct ap
         r = start_vital(&fact, VITAL_SUBTYPE_WORKOUT);
         if (r != APPLE_FACT)
                 return r;
-        data.activity = (struct cm_str){ activity, apple_activity_name(workout->of.type, activity, sizeof(activity)) };
+        data.activity = (struct cm_str){ activity, apple_activity_name(workout->of.type, activity,
+                                                                       sizeof(activity)) };
         if (!data.activity.len)
                 return reject(&fact, "workout without an activity");
         workout_data(&fact, workout, &data);
         if (data.has_duration && data.duration > CM_DAY / CM_MINUTE)
                 return reject(&fact, "workout is longer than 24 hours");
-        if ((data.has_distance && data.distance > 10000000) || (data.has_energy && data.energy > 100000))
+        if ((data.has_distance && data.distance > 10000000) ||
+            (data.has_energy && data.energy > 100000))
                 return reject(&fact, "workout with more distance or energy than can be");
         encode(&fact, &vital_data_schema, &data);
         return finish(&fact, CM_STR_NONE, CM_STR_NONE);

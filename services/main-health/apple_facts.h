@@ -12,7 +12,7 @@
  * are read from the machine's tz database.
  */
 struct apple_facts {
-        struct cm_zones *zones; /* of the calling thread */
+        struct cm_zones *zones;  /* of the calling thread */
         struct cm_str home_zone; /* the person's own, for records that name none */
         cm_time now;
         struct cm_buf scratch; /* zero; freed by the owner */
@@ -62,9 +62,10 @@ enum apple_fact {
 enum apple_fact apple_fact_of_record(struct apple_facts *facts, const struct apple_record *record,
                                      struct cm_arena *arena, struct imported_event *event_r,
                                      struct cm_str *reason_r);
-enum apple_fact apple_fact_of_pressure(struct apple_facts *facts, const struct apple_pressure *pressure,
+enum apple_fact apple_fact_of_pressure(struct apple_facts *facts,
+                                       const struct apple_pressure *pressure,
                                        struct cm_arena *arena, struct imported_event *event_r,
                                        struct cm_str *reason_r);
-enum apple_fact apple_fact_of_workout(struct apple_facts *facts, const struct apple_workout *workout,
-                                      struct cm_arena *arena, struct imported_event *event_r,
-                                      struct cm_str *reason_r);
+enum apple_fact apple_fact_of_workout(struct apple_facts *facts,
+                                      const struct apple_workout *workout, struct cm_arena *arena,
+                                      struct imported_event *event_r, struct cm_str *reason_r);

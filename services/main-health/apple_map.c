@@ -80,7 +80,8 @@ void apple_map_counts(const struct apple_map *map, struct import_progress *progr
 
 /* ---- counting what a record came to */
 
-static void add_finding(struct import_batch *batch, int64_t line, struct cm_str type, struct cm_str reason)
+static void add_finding(struct import_batch *batch, int64_t line, struct cm_str type,
+                        struct cm_str reason)
 {
         if (batch->finding_count == IMPORT_BATCH_FINDINGS)
                 return;
@@ -95,8 +96,8 @@ static void add_finding(struct import_batch *batch, int64_t line, struct cm_str 
         };
 }
 
-static void count(struct apple_map *map, struct import_batch *batch, enum apple_fact fact, struct cm_str name,
-                  int64_t line, struct cm_str reason)
+static void count(struct apple_map *map, struct import_batch *batch, enum apple_fact fact,
+                  struct cm_str name, int64_t line, struct cm_str reason)
 {
         map->records++;
         if (!name.len)
@@ -273,8 +274,10 @@ static void start_element(struct apple_map *map, const struct apple_token *token
         keep_record(map);
         if (element == ELEMENT_WORKOUT) {
                 map->workout.duration = read_amount(map, token, "duration", "durationUnit");
-                map->workout.distance = read_amount(map, token, "totalDistance", "totalDistanceUnit");
-                map->workout.energy = read_amount(map, token, "totalEnergyBurned", "totalEnergyBurnedUnit");
+                map->workout.distance =
+                        read_amount(map, token, "totalDistance", "totalDistanceUnit");
+                map->workout.energy =
+                        read_amount(map, token, "totalEnergyBurned", "totalEnergyBurnedUnit");
         }
         if (token->empty)
                 finish(map, batch);
@@ -298,7 +301,8 @@ static void read_statistics(struct apple_map *map, const struct apple_token *tok
 
         if (cm_str_starts(type, CM_STR("Distance")) && !map->workout.distance.value.data)
                 map->workout.distance = read_amount(map, token, "sum", "unit");
-        else if (cm_str_equal(type, CM_STR("ActiveEnergyBurned")) && !map->workout.energy.value.data)
+        else if (cm_str_equal(type, CM_STR("ActiveEnergyBurned")) &&
+                 !map->workout.energy.value.data)
                 map->workout.energy = read_amount(map, token, "sum", "unit");
 }
 
@@ -320,7 +324,8 @@ static void read_part(struct apple_map *map, const struct apple_token *token)
         }
 }
 
-/* A start tag inside an open element. False when it cannot be inside: the open one was not closed. */
+/* A start tag inside an open element. False when it cannot be inside: the open one was not closed.
+ */
 static bool start_inside(struct apple_map *map, const struct apple_token *token)
 {
         enum element element = element_of(token->name);
@@ -333,7 +338,8 @@ static bool start_inside(struct apple_map *map, const struct apple_token *token)
                 return false;
         if (cm_str_equal(token->name, CM_STR("MetadataEntry")))
                 read_metadata(map, token);
-        else if (map->open == ELEMENT_WORKOUT && cm_str_equal(token->name, CM_STR("WorkoutStatistics")))
+        else if (map->open == ELEMENT_WORKOUT &&
+                 cm_str_equal(token->name, CM_STR("WorkoutStatistics")))
                 read_statistics(map, token);
         return true;
 }

@@ -27,7 +27,7 @@
 
 enum scan_state {
         SCAN_TEXT,
-        SCAN_TAG, /* at "<" */
+        SCAN_TAG,  /* at "<" */
         SCAN_SKIP, /* inside something that ends with `terminator` */
         SCAN_DOCTYPE,
 };
@@ -133,8 +133,8 @@ static bool is_blank(unsigned char c)
 
 /* Names end at blanks, "=", "/", ">", quotes and "<". */
 static const bool name_end[256] = {
-        [0 ... ' '] = true, ['='] = true, ['/'] = true, ['>'] = true, ['<'] = true,
-        ['"'] = true,       ['\''] = true,
+        [0 ... ' '] = true, ['='] = true, ['/'] = true,  ['>'] = true,
+        ['<'] = true,       ['"'] = true, ['\''] = true,
 };
 
 /* A name without its namespace prefix. */
@@ -170,7 +170,8 @@ static const char *find_value_end(const char *at, const char *end, char quote, b
 
         for (; end - at >= 16; at += 16) {
                 __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-                __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(bytes, quotes), _mm_cmpeq_epi8(bytes, tags));
+                __m128i stop =
+                        _mm_or_si128(_mm_cmpeq_epi8(bytes, quotes), _mm_cmpeq_epi8(bytes, tags));
                 /* Signed: bytes beyond ASCII are below the blank as well. */
                 __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(bytes, references),
                                            _mm_cmplt_epi8(bytes, blank));
@@ -203,7 +204,8 @@ static void add_attribute(struct apple_scan *scan, struct apple_token *token, st
                 return;
         if (special) {
                 /* Reserved at once, so that the values of one tag never move. */
-                cm_buf_reserve(&scan->decoded, APPLE_TEXT_GROWTH * scan->max_token - scan->decoded.len);
+                cm_buf_reserve(&scan->decoded,
+                               APPLE_TEXT_GROWTH * scan->max_token - scan->decoded.len);
                 value = apple_text_decode(value, &scan->decoded);
         }
         token->attributes[token->count++] = (struct apple_attribute){ name, value };
@@ -234,7 +236,8 @@ static enum tag_outcome read_attribute(struct apple_scan *scan, const char **at_
                 *at_p = close;
                 return TAG_DAMAGED;
         }
-        add_attribute(scan, token, name, (struct cm_str){ at + 1, (size_t)(close - at - 1) }, special);
+        add_attribute(scan, token, name, (struct cm_str){ at + 1, (size_t)(close - at - 1) },
+                      special);
         *at_p = close + 1;
         return TAG_WHOLE;
 }
@@ -388,7 +391,8 @@ static int tag_in_piece(struct apple_scan *scan, struct apple_token *token)
         return outcome == TAG_SKIPPED ? -1 : 0;
 }
 
-/* The same for a tag whose beginning is in `carry`, which takes bytes of the piece until it is whole. */
+/* The same for a tag whose beginning is in `carry`, which takes bytes of the piece until it is
+ * whole. */
 static int tag_in_carry(struct apple_scan *scan, struct apple_token *token)
 {
         size_t before = scan->carry.len, used = 0, step = 512;
@@ -469,7 +473,8 @@ static int skip_until(struct apple_scan *scan)
                                 break;
                         scan->pos = (size_t)(hit - scan->piece);
                 }
-                scan->matched = match_more(scan->terminator, scan->matched, scan->piece[scan->pos++]);
+                scan->matched =
+                        match_more(scan->terminator, scan->matched, scan->piece[scan->pos++]);
                 if (!scan->terminator[scan->matched]) {
                         scan->state = SCAN_TEXT;
                         return -1;
@@ -541,12 +546,11 @@ static int skip_doctype(struct apple_scan *scan)
                         continue;
                 }
                 scan->root_matched = c == ROOT_TAG[scan->root_matched] ? scan->root_matched + 1
-                                                                         : c == ROOT_TAG[0];
+                                                                       : c == ROOT_TAG[0];
                 if (!ROOT_TAG[scan->root_matched])
                         return start_root(scan);
-                scan->comment_matched = c == "<!--"[scan->comment_matched]
-                                                ? scan->comment_matched + 1
-                                                : c == '<';
+                scan->comment_matched =
+                        c == "<!--"[scan->comment_matched] ? scan->comment_matched + 1 : c == '<';
                 if (scan->comment_matched == 4) {
                         scan->comment = true;
                         scan->declaration = false;

@@ -47,7 +47,8 @@ struct apple_token {
 struct apple_scan *apple_scan_new(const struct apple_scan_config *config);
 void apple_scan_free(struct apple_scan **scan);
 
-/* Goes on in the middle of a document, between two elements: the next byte has this offset and line. */
+/* Goes on in the middle of a document, between two elements: the next byte has this offset and
+ * line. */
 void apple_scan_resume(struct apple_scan *scan, int64_t offset, int64_t line);
 
 /* The next piece; it is not copied and must stay until apple_scan_next() asks for more. Only then

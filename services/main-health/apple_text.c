@@ -53,7 +53,7 @@ static const struct {
         struct cm_str name;
         char c;
 } entities[] = {
-        { { "amp", 3 }, '&' },   { { "lt", 2 }, '<' },    { { "gt", 2 }, '>' },
+        { { "amp", 3 }, '&' },  { { "lt", 2 }, '<' },    { { "gt", 2 }, '>' },
         { { "quot", 4 }, '"' }, { { "apos", 4 }, '\'' },
 };
 
@@ -174,7 +174,8 @@ static bool parse_offset(const char *at, int *minutes_r)
 {
         int hours = digits(at + 1, 2), minutes = digits(at + 3, 2);
 
-        if ((at[0] != '+' && at[0] != '-') || hours < 0 || hours > 18 || minutes < 0 || minutes > 59)
+        if ((at[0] != '+' && at[0] != '-') || hours < 0 || hours > 18 || minutes < 0 ||
+            minutes > 59)
                 return false;
         *minutes_r = (hours * 60 + minutes) * (at[0] == '-' ? -1 : 1);
         return true;
@@ -228,7 +229,8 @@ static const int64_t powers[] = {
         1000000000000000000,
 };
 
-/* Digits with at most one point or comma. Returns what comes behind, NULL when there is no digit. */
+/* Digits with at most one point or comma. Returns what comes behind, NULL when there is no digit.
+ */
 static const char *parse_digits(const char *at, const char *end, struct apple_decimal *decimal)
 {
         bool any = false, point = false;
@@ -272,7 +274,8 @@ static bool parse_exponent(const char *at, const char *end, int *exponent_r)
         return true;
 }
 
-/* Without zeros at the end, with at most `most` digits, and neither huge nor finer than MAX_SCALE. */
+/* Without zeros at the end, with at most `most` digits, and neither huge nor finer than MAX_SCALE.
+ */
 static bool normalise(__int128 value, int scale, int64_t most, struct apple_decimal *decimal_r)
 {
         bool negative = value < 0;
@@ -321,8 +324,8 @@ struct apple_decimal apple_decimal_multiply(struct apple_decimal value, struct a
         struct apple_decimal result = { 0 };
 
         /* What overflows is beyond every range that anybody would accept. */
-        if (!normalise((__int128)value.digits * factor.digits, value.scale + factor.scale, powers[15],
-                       &result))
+        if (!normalise((__int128)value.digits * factor.digits, value.scale + factor.scale,
+                       powers[15], &result))
                 result = (struct apple_decimal){ powers[MAX_DIGITS], 0 };
         return result;
 }

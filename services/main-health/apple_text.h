@@ -31,5 +31,6 @@ struct apple_decimal {
  * else, and beyond 10^18. */
 bool apple_decimal_parse(struct cm_str text, struct apple_decimal *decimal_r);
 /* With `factor`, to 15 significant digits, as all else here. */
-struct apple_decimal apple_decimal_multiply(struct apple_decimal value, struct apple_decimal factor);
+struct apple_decimal apple_decimal_multiply(struct apple_decimal value,
+                                            struct apple_decimal factor);
 double apple_decimal_real(struct apple_decimal value); /* the nearest */

@@ -34,8 +34,10 @@ static const struct apple_type types[] = {
         SYMPTOM("BladderIncontinence", "bladder incontinence"),
         SYMPTOM("Bloating", "bloating"),
         VITAL("BloodGlucose", BLOOD_GLUCOSE, "mg/dL"),
-        { "BloodPressureDiastolic", APPLE_PRESSURE_PART, VITAL_SUBTYPE_BLOOD_PRESSURE, "mm[Hg]", NULL, NULL },
-        { "BloodPressureSystolic", APPLE_PRESSURE_PART, VITAL_SUBTYPE_BLOOD_PRESSURE, "mm[Hg]", NULL, NULL },
+        { "BloodPressureDiastolic", APPLE_PRESSURE_PART, VITAL_SUBTYPE_BLOOD_PRESSURE, "mm[Hg]",
+          NULL, NULL },
+        { "BloodPressureSystolic", APPLE_PRESSURE_PART, VITAL_SUBTYPE_BLOOD_PRESSURE, "mm[Hg]",
+          NULL, NULL },
         FRACTION("BodyFatPercentage", BODY_FAT),
         VITAL("BodyMass", WEIGHT, "kg"),
         COUNTED("BodyMassIndex", BMI, "kg/m2"),
@@ -141,7 +143,10 @@ const struct apple_type *apple_type_find(struct cm_str identifier)
         return NULL;
 }
 
-#define AS_IS { 1, 0 }
+#define AS_IS                                                                                      \
+        {                                                                                          \
+                1, 0                                                                               \
+        }
 #define COUNT "count"
 
 /* Apple's units are fixed, but third parties and languages write them in other ways: compared

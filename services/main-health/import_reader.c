@@ -159,7 +159,9 @@ static int fill(struct import_reader *reader, struct import_batch *batch)
                 else if (r == APPLE_SCAN_TOO_LARGE)
                         r = SOURCE_TOO_LARGE;
                 else
-                        r = apple_map_token(reader->map, reader->scan, &token, batch) ? SOURCE_NOT_APPLE : 0;
+                        r = apple_map_token(reader->map, reader->scan, &token, batch)
+                                    ? SOURCE_NOT_APPLE
+                                    : 0;
                 if (r != 0)
                         return r;
         }

@@ -26,7 +26,8 @@ enum import_reader_outcome {
 };
 
 /* Returns 0, an import_source_outcome, or an error. Copies what it keeps. */
-int import_reader_open(const struct import_reader_config *config, struct import_reader **reader_r) CM_MUST_CHECK;
+int import_reader_open(const struct import_reader_config *config,
+                       struct import_reader **reader_r) CM_MUST_CHECK;
 void import_reader_close(struct import_reader **reader);
 int64_t import_reader_size(const struct import_reader *reader); /* of the unpacked document */
 

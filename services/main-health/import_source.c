@@ -17,7 +17,14 @@
 
 enum { SNIFF_SIZE = 64 << 10, MAX_SNIFFED = 16 };
 
-enum ignored_kind { IGNORED_ROUTES, IGNORED_ECG, IGNORED_CDA, IGNORED_CLINICAL, IGNORED_OTHER, IGNORED_KINDS };
+enum ignored_kind {
+        IGNORED_ROUTES,
+        IGNORED_ECG,
+        IGNORED_CDA,
+        IGNORED_CLINICAL,
+        IGNORED_OTHER,
+        IGNORED_KINDS
+};
 
 struct import_source {
         int fd; /* of a plain file; -1 for archives */
@@ -35,7 +42,8 @@ struct import_source {
 
 static uint32_t le32(const unsigned char *at)
 {
-        return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+               (uint32_t)at[3] << 24;
 }
 
 static uint64_t le64(const unsigned char *at)
@@ -43,7 +51,8 @@ static uint64_t le64(const unsigned char *at)
         return le32(at) | (uint64_t)le32(at + 4) << 32;
 }
 
-/* The number of entries in a zip64 end record, which the locator before the end record points at. */
+/* The number of entries in a zip64 end record, which the locator before the end record points at.
+ */
 static int64_t zip64_entries(int fd, const unsigned char *locator)
 {
         unsigned char record[56];
@@ -142,7 +151,8 @@ static void add_candidate(struct candidates *found, zip_uint64_t index, int rank
 {
         size_t i = found->count < MAX_SNIFFED ? found->count++ : MAX_SNIFFED - 1;
 
-        if (i == MAX_SNIFFED - 1 && found->count == MAX_SNIFFED && found->rank[i] && rank >= found->rank[i])
+        if (i == MAX_SNIFFED - 1 && found->count == MAX_SNIFFED && found->rank[i] &&
+            rank >= found->rank[i])
                 return;
         for (; i > 0 && found->rank[i - 1] > rank; i--) {
                 found->rank[i] = found->rank[i - 1];
@@ -157,11 +167,13 @@ static void list_entries(struct import_source *source, struct candidates *found)
         zip_int64_t count = zip_get_num_entries(source->archive, 0);
 
         for (zip_int64_t i = 0; i < count; i++) {
-                struct cm_str name = cm_str_from(zip_get_name(source->archive, (zip_uint64_t)i, ZIP_FL_ENC_GUESS));
+                struct cm_str name = cm_str_from(
+                        zip_get_name(source->archive, (zip_uint64_t)i, ZIP_FL_ENC_GUESS));
 
                 if (!name.data)
                         continue;
-                if (ends_nocase(name, CM_STR(".xml")) && !is_cda(name) && !has_folder(name, "__MACOSX"))
+                if (ends_nocase(name, CM_STR(".xml")) && !is_cda(name) &&
+                    !has_folder(name, "__MACOSX"))
                         add_candidate(found, (zip_uint64_t)i, name_rank(name));
                 count_ignored(source, name);
         }
@@ -266,8 +278,8 @@ static int check_sizes(struct import_source *source, zip_uint64_t index)
 {
         zip_stat_t stat;
 
-        if (zip_stat_index(source->archive, index, 0, &stat) != 0 || !(stat.valid & ZIP_STAT_SIZE) ||
-            !(stat.valid & ZIP_STAT_COMP_SIZE))
+        if (zip_stat_index(source->archive, index, 0, &stat) != 0 ||
+            !(stat.valid & ZIP_STAT_SIZE) || !(stat.valid & ZIP_STAT_COMP_SIZE))
                 return SOURCE_BROKEN;
         if (stat.size > (zip_uint64_t)source->max_unpacked)
                 return SOURCE_TOO_LARGE;
@@ -332,7 +344,8 @@ static int open_any(struct import_source *source, const char *path, int64_t max_
         return entries > max_entries ? SOURCE_TOO_LARGE : open_archive(source, path);
 }
 
-int import_source_open(const char *path, const struct import_limits *limits, struct import_source **source_r)
+int import_source_open(const char *path, const struct import_limits *limits,
+                       struct import_source **source_r)
 {
         struct import_source *source = CM_NEW(struct import_source);
         int r;
@@ -392,7 +405,8 @@ int64_t import_source_size(const struct import_source *source)
         return source->size;
 }
 
-bool import_source_ignored(const struct import_source *source, size_t *position, struct cm_str *kind_r, int64_t *count_r)
+bool import_source_ignored(const struct import_source *source, size_t *position,
+                           struct cm_str *kind_r, int64_t *count_r)
 {
         static const struct cm_str kinds[] = {
                 [IGNORED_ROUTES] = { "workout routes (gpx)", 20 },

@@ -54,7 +54,8 @@ static struct cm_str shorten(struct cm_str name)
 }
 
 /* Files are sorted by type, so the name is nearly always the one before. */
-static struct import_count *find(struct import_tally *tally, struct tally_list *list, struct cm_str name)
+static struct import_count *find(struct import_tally *tally, struct tally_list *list,
+                                 struct cm_str name)
 {
         struct import_count *item = list->last;
 
@@ -75,7 +76,8 @@ static struct import_count *find(struct import_tally *tally, struct tally_list *
         return item;
 }
 
-void import_tally_add(struct import_tally *tally, enum import_list list, struct cm_str name, int64_t line)
+void import_tally_add(struct import_tally *tally, enum import_list list, struct cm_str name,
+                      int64_t line)
 {
         struct import_count *item = find(tally, &tally->lists[list], shorten(name));
 
@@ -107,11 +109,12 @@ void import_tally_encode(const struct import_tally *tally, struct cm_buf *out)
         cm_schema_encode(&import_summary_schema, &summary, out);
 }
 
-static void load(struct import_tally *tally, enum import_list list, const struct import_count *items,
-                 size_t count)
+static void load(struct import_tally *tally, enum import_list list,
+                 const struct import_count *items, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
-                struct import_count *item = find(tally, &tally->lists[list], shorten(items[i].name));
+                struct import_count *item =
+                        find(tally, &tally->lists[list], shorten(items[i].name));
 
                 item->count += items[i].count;
                 tally->lists[list].total += items[i].count;
@@ -125,6 +128,8 @@ void import_tally_load(struct import_tally *tally, const struct import_summary *
 {
         load(tally, IMPORT_UNDERSTOOD, summary->understood.items, summary->understood.count);
         load(tally, IMPORT_WITHOUT_FACT, summary->without_fact.items, summary->without_fact.count);
-        load(tally, IMPORT_NOT_UNDERSTOOD, summary->not_understood.items, summary->not_understood.count);
-        load(tally, IMPORT_IGNORED_FILES, summary->ignored_files.items, summary->ignored_files.count);
+        load(tally, IMPORT_NOT_UNDERSTOOD, summary->not_understood.items,
+             summary->not_understood.count);
+        load(tally, IMPORT_IGNORED_FILES, summary->ignored_files.items,
+             summary->ignored_files.count);
 }
