@@ -175,7 +175,7 @@ int cm_tus_file_load(struct cm_tus_file *file, const struct cm_uuid *id, struct 
 {
         char text[MAX_INFO + 1];
         struct cm_str rest = { text + RECORD_SIZE, 0 };
-        size_t len;
+        size_t len = 0;
         int r = read_info(file->dir, id, text, &len);
 
         if (r)
