@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the contracts with tools that are not ours: each bundled OpenAPI document, the AsyncAPI document, and
-# that the pages of docs/ say what the contracts say. PYTHON is an interpreter with tests/requirements.txt.
+# Checks the contracts: each bundled OpenAPI document and the AsyncAPI document with tools that are not ours, that
+# the pages of docs/ say what the contracts say, and that nothing breaks what was built on the newest release. PYTHON is an interpreter with tests/requirements.txt.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-build/venv/bin/python}
@@ -8,6 +8,7 @@ out=build/validate
 
 "$python" proto/generate/generate.py --proto proto --out "$out/gen" --docs docs --check
 "$python" proto/generate/validate_openapi.py "$out/gen"
+"$python" proto/generate/compatible.py
 
 # The parser lives in the build folder, made of the lock file and renewed when that changes.
 mkdir -p "$out/npm"
