@@ -1,6 +1,8 @@
 #pragma once
 #include "bus/event.h"
+#include "codec/schema.h"
 #include "store/pg.h"
+#include "store/redis.h"
 
 /*
  * A consumer of other services' events: the service's group on their streams. Each batch runs in
@@ -8,11 +10,20 @@
  * without effect; a handler that fails is retried alone and, after max_attempts, dead-lettered with
  * the reason. Keeps its work alive by heartbeat, claims what others left, notices gaps and has them
  * filled by the owner. Positions that the group has committed are kept in the service's own
- * database.
+ * database, in tables that come with libcommon/bus/inbox.up.sql.
+ *
+ * What a handler can rely on: the effect of each event id happens once. What it cannot: that an
+ * older event never comes after a newer one (after a retry, a claim or a gap it may), so facts
+ * carry a version or a time and a handler leaves what is newer alone.
+ *
+ * Types of a known stream that nobody subscribed to are acknowledged without effect. What cannot
+ * be read (attributes, version of CloudEvents, size, data against its schema) is a dead letter at
+ * once.
  */
 struct cm_delivery {
         const struct cm_event *event;
-        struct cm_pg_tx *tx; /* the inbox transaction: the effect belongs in it */
+        struct cm_pg_tx *tx; /* the inbox transaction, scoped to the batch's subjects: the effect
+                                belongs in it */
         struct cm_arena *arena;
         void *service; /* the worker's service object */
         int attempt;   /* from 1 */
@@ -29,3 +40,37 @@ struct cm_subscription {
         cm_event_handler *handle;
 };
 /* A table of subscriptions ends with stream NULL. */
+
+/* Ways to die that tests ask for; in release builds they do nothing. */
+enum cm_consumer_fault {
+        CM_FAULT_NONE,
+        CM_FAULT_DIE_BEFORE_COMMIT,
+        CM_FAULT_DIE_BEFORE_ACK, /* after the commit */
+};
+
+struct cm_consumer_config {
+        const char *group; /* "main-health": the service */
+        const struct cm_subscription *subscriptions;
+        struct cm_pg *pg;       /* needs tx_connections */
+        struct cm_redis *redis; /* the worker's commands on the bus */
+        const char *redis_url;  /* for a connection of its own, which blocks */
+        void *service;          /* for cm_delivery */
+        size_t batch;           /* events in one transaction; 0: 128 */
+        size_t max_data;        /* bytes; 0: 1 MiB */
+        int64_t lease_us;       /* work that shows no life is another's after; 0: 5 s */
+        int max_attempts;       /* 0: 5 */
+        int64_t keep_us;        /* inbox rows; 0: 30 days */
+        enum cm_consumer_fault fault;
+};
+
+struct cm_consumer;
+/* Starts the consumer's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong
+ * is tried again. */
+int cm_consumer_start(struct cm_loop *loop, const struct cm_consumer_config *config,
+                      struct cm_consumer **consumer_r) CM_MUST_CHECK;
+/* Finishes the batch in hand, or hands it back when the fiber's deadline comes first. Suspends. */
+void cm_consumer_stop(struct cm_consumer **consumer);
+
+/* Refuses a Redis that may evict streams: 0, -CM_E_CONFIG (logged), or why it could not be asked.
+ */
+int cm_bus_check(struct cm_redis *redis) CM_MUST_CHECK;

@@ -1,0 +1,35 @@
+#pragma once
+#include "base/attr.h"
+#include "store/redis.h"
+#include "sys/loop.h"
+
+/*
+ * The relay moves what the outbox holds to the stream `s1:events:<service>`. Of all the relays of a
+ * service (replicas, workers) one leads at a time; the others wait, so starting one in a single
+ * worker of each process is enough.
+ *
+ * It also keeps the stream: sends again what Redis lost, sends a group what it misses, trims behind
+ * the slowest group, prunes the outbox, and measures lag.
+ */
+struct cm_relay;
+
+struct cm_relay_config {
+        const char *service; /* "auth"; static text */
+        const char
+                *conninfo; /* of the service's database; the relay opens connections of its own */
+        struct cm_redis *redis; /* the worker's commands on the bus */
+        int64_t keep_us; /* outbox rows are kept at least as long after they were sent; 0: 7 days */
+        int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */
+        int64_t silent_us; /* a group that says nothing for so long is not waited for; 0: 24 hours
+                            */
+};
+
+/* Starts the relay's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong is
+ * tried again. `config` is copied, its texts and pointers must live as long as the relay. */
+int cm_relay_start(struct cm_loop *loop, const struct cm_relay_config *config,
+                   struct cm_relay **relay_r) CM_MUST_CHECK;
+/* Finishes the batch in hand, gives the lead up and frees everything. Suspends the fiber. */
+void cm_relay_stop(struct cm_relay **relay);
+/* There is something new in the outbox. From any thread, also when another process leads: it is
+ * told. */
+void cm_relay_wake(struct cm_relay *relay);
