@@ -1,12 +1,16 @@
 # shellcheck shell=bash
 # PostgreSQL and the two Redis of this copy, on ports of its own, with data in SALUS_DATA.
 
-POSTGRES_BIN=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+# The folder of the newest PostgreSQL server; looked for after the packages are there.
+find_postgres() {
+  POSTGRES_BIN=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+  [[ -x $POSTGRES_BIN/postgres ]] || die "no PostgreSQL server in /usr/lib/postgresql" "apt-get install postgresql-15"
+}
 
 # ---- PostgreSQL
 start_postgres() {
+  find_postgres
   if ! process_is_running postgres; then
-    [[ -x $POSTGRES_BIN/postgres ]] || die "no PostgreSQL server in /usr/lib/postgresql" "apt-get install postgresql-15"
     require_port PostgreSQL "$PORT_POSTGRES"
     [[ -s $DATA/postgres/PG_VERSION ]] || create_cluster
     start_process postgres "$POSTGRES_BIN/postgres" -D "$DATA/postgres" -p "$PORT_POSTGRES" \
