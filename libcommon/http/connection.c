@@ -345,9 +345,20 @@ static bool step(struct cm_connection *connection)
 
 /* ---- life */
 
+/* With a reply half sent, a plain close() leaves the rest with the kernel, which then serves a
+ * stalled client for minutes. A reset says that the reply is not whole, and frees it. */
+static void reset_if_unfinished(const struct cm_connection *connection)
+{
+        const struct linger at_once = { .l_onoff = 1 };
+
+        if (cm_output_pending(connection))
+                (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static void connection_free(struct cm_connection *connection)
 {
         CM_ASSERT(!connection->request || connection->phase != CM_PHASE_RUN);
+        reset_if_unfinished(connection);
         if (connection->request)
                 cm_request_give_back(connection->request);
         cm_input_release(connection);
