@@ -51,7 +51,7 @@ class _Bundler:
                 copied[key] = {value: self._move(target) for value, target in child.children()}
             elif key != "x-origin":
                 copied[key] = self._copy(child)
-        if copied.get("format") in PATTERNS:
+        if isinstance(copied.get("format"), str) and copied["format"] in PATTERNS:
             copied["pattern"] = PATTERNS[copied["format"]]
         return copied
 
