@@ -229,13 +229,13 @@ static void decode_member(const struct schema_context *context, const struct sch
 }
 
 static void check_required(const struct schema_context *context, const struct schema_place *place,
-                           const struct cm_schema *schema, json_t *json)
+                           const struct cm_schema *schema, uint64_t seen)
 {
         for (size_t i = 0; i < schema->member_count; i++) {
                 const struct cm_member *member = &schema->members[i];
                 struct schema_place here = { place, member->name, 0 };
 
-                if (member->required && !member->read_only && !json_object_get(json, member->name))
+                if (member->required && !member->read_only && !(seen >> i & 1))
                         schema_fault(context, &here, "is required");
         }
 }
@@ -246,6 +246,7 @@ static void decode_object(const struct schema_context *context, const struct sch
         const char *name;
         json_t *value;
         size_t position = 0;
+        uint64_t seen = 0; /* the generator allows no more than 64 members */
 
         if (!json_is_object(json)) {
                 schema_fault(context, place, "must be an object");
@@ -258,12 +259,13 @@ static void decode_object(const struct schema_context *context, const struct sch
 
                 if (member) {
                         position = (size_t)(member - schema->members) + 1;
+                        seen |= UINT64_C(1) << (position - 1);
                         decode_member(context, &here, member, value, out);
                 } else {
                         schema_fault(context, &here, "is not a member of %s", schema->name);
                 }
         }
-        check_required(context, place, schema, json);
+        check_required(context, place, schema, seen);
 }
 
 static void decode_one_of(const struct schema_context *context, const struct schema_place *place,

@@ -16,6 +16,7 @@ static size_t count_schemas(void)
 
         while (all_schemas[count])
                 count++;
+        CM_ASSERT(count > 0);
         return count;
 }
 
