@@ -39,10 +39,11 @@ static const struct cm_pg_statement append_statement = {
                " ON CONFLICT (user_id, request_key) WHERE request_key IS NOT NULL DO NOTHING"
                " RETURNING id"
                "), told AS ("
-               " INSERT INTO outbox (payload, events)"
+               " INSERT INTO outbox (payload, event_count)"
                " SELECT ('[' || string_agg(facts, ',' ORDER BY place) || ']')::jsonb, "
                "sum(fact_count)"
                " FROM input WHERE id IN (SELECT id FROM stored) HAVING count(*) > 0"
+               " RETURNING pg_notify('" CM_OUTBOX_CHANNEL "', '')"
                ") SELECT id FROM input WHERE id NOT IN (SELECT id FROM stored)",
 };
 
