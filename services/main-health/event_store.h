@@ -89,6 +89,10 @@ struct event_list {
         size_t count;
 };
 
+/* All times that there are: the years 1 to 9999. */
+#define EVENT_EARLIEST INT64_C(-62135596800000000)
+#define EVENT_LATEST   INT64_C(253402300800000000)
+
 /* A stretch of the timeline. */
 struct event_query {
         struct cm_uuid user;

@@ -29,7 +29,7 @@ struct filters {
 static int read_filters(struct cm_request *request, const struct health_event_list_params *params,
                         struct filters *filters_r)
 {
-        *filters_r = (struct filters){ .from = INT64_MIN / 4, .to = INT64_MAX / 4 };
+        *filters_r = (struct filters){ .from = EVENT_EARLIEST, .to = EVENT_LATEST };
         if (params->has_from == CM_PRESENT)
                 filters_r->from = params->from;
         if (params->has_to == CM_PRESENT)
