@@ -180,6 +180,19 @@ def _check_origin(place):
             place.fail('must be "<seed>.<entity>.<field>" or a list of such')
 
 
+def check_shown(contracts):
+    """origins.yaml: what is no part of a contract names the test that shows it, file or file::name."""
+    for claim, place in contracts.root("origins.yaml").children() if contracts.has("origins.yaml") else []:
+        if not ORIGIN.fullmatch(str(claim)):
+            place.fail('must be "<seed>.<entity>.<field>"')
+        file, _, name = str(place.node).partition("::")
+        path = contracts.folder.resolve().parent / file
+        if not path.is_file():
+            place.fail(f"there is no test {file}")
+        if name not in path.read_text(encoding="utf-8"):
+            place.fail(f"{file} has no {name}")
+
+
 def snake(name):
     """HealthEventInput, Idempotency-Key, main-health -> health_event_input, idempotency_key, main_health"""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)

@@ -18,7 +18,7 @@ import events
 import keys
 import openapi
 import tables
-from contract import ContractError, Contracts, c_text, check_origins, snake
+from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
 from routes import load_operations
 from schemas import Library
@@ -34,6 +34,7 @@ class Model:
         self.root = self.contracts.folder.resolve().parent
         for name in self.contracts.files("schemas"):
             check_origins(self.contracts.root(name))
+        check_shown(self.contracts)
         self.library = Library(self.contracts)
         self.library.load_all()
         self.streams, self.events = events.load_events(self.contracts, self.library)

@@ -2,7 +2,7 @@
 import re
 from dataclasses import dataclass, field
 
-from contract import check_origins, shout, snake
+from contract import check_origins, snake
 from schemas import Member, Schema, check_limits
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -198,7 +198,3 @@ def _check_statuses(operation):
     missing = sorted(needed - {status for status, _ in operation.responses})
     if missing:
         operation.place.at("responses").fail(f"does not list {', '.join(missing)}, which can occur")
-
-
-def scope_constant(scope):
-    return "SCOPE_" + shout(scope)

@@ -171,3 +171,20 @@ def test_a_migration_that_includes_nothing(folder):
     folder.write("services/thing/migrations/0001_a.up.sql", "-- include: nowhere.sql\n")
     folder.write("services/thing/migrations/0001_a.down.sql", "\n")
     assert "includes nowhere.sql, which is not there" in folder.refusal()
+
+
+def test_origins_name_tests(folder):
+    folder.write("tests/test_a.py", "def test_it(): pass\n")
+    folder.write("proto/origins.yaml", "004.mechanism.it: tests/test_a.py::test_it\n")
+    folder.succeeds()
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("it: tests/test_a.py", 'must be "<seed>.<entity>.<field>"'),
+    ("004.mechanism.it: tests/test_b.py", "there is no test tests/test_b.py"),
+    ("004.mechanism.it: tests/test_a.py::test_other", "tests/test_a.py has no test_other"),
+])
+def test_origins(folder, line, said):
+    folder.write("tests/test_a.py", "def test_it(): pass\n")
+    folder.write("proto/origins.yaml", line + "\n")
+    assert said in folder.refusal()
