@@ -33,13 +33,14 @@ class DurablePostgres(Postgres):
 class Rig:
     def __init__(self):
         self.home = tempfile.TemporaryDirectory(prefix="salus-bench.", dir="/var/tmp")
-        self.stack = Stack(Path(self.home.name))
+        Path(self.home.name).chmod(0o755)
+        self.stack = Stack(Path(self.home.name) / "stack")
         self.stack.postgres = DurablePostgres(self.stack.folder)
         self.stack.start()
 
     @cached_property
     def auth(self) -> Daemon:
-        return self.stack.daemon("auth", SALUS_ACCESS_TOKEN_LIFE="24h", SALUS_REGISTER_LIMIT=None)
+        return self.stack.daemon("auth", SALUS_ACCESS_TOKEN_LIFE="1h")
 
     @cached_property
     def health(self) -> Daemon:
