@@ -158,8 +158,8 @@ static void test_what_is_right_comes_out_as_it_came_in(void **state CM_UNUSED)
                 "{\"na/m~e\":\"x\"}",
                 "{\"na/m~e\":\"\xD7\xA9\xD7\x9C\",\"count\":-3,\"weight\":0.1,\"on\":false}",
                 "{\"na/m~e\":\"x\",\"weight\":123456789.012345}",
-                "{\"na/m~e\":\"x\",\"weight\":1e-09,\"day\":\"2026-11-20\","
-                "\"id\":\"0193f2a0-0123-7abc-8def-00112233445f\"}",
+                ("{\"na/m~e\":\"x\",\"weight\":1e-09,\"day\":\"2026-11-20\","
+                 "\"id\":\"0193f2a0-0123-7abc-8def-00112233445f\"}"),
                 "{\"na/m~e\":\"q\\\"\\\\q\",\"words\":[\"a\",\"b\"]}",
                 "{\"na/m~e\":\"x\",\"extra\":{\"a\":[1,2.5,{\"b\":null}]}}",
                 "{\"na/m~e\":\"x\",\"note\":null}",
