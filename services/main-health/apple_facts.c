@@ -59,7 +59,7 @@ static const struct cm_zone *choose_zone(const struct fact *fact, int offset_min
         }
         zone = cm_zones_get(facts->zones, facts->home_zone);
         if (zone && cm_zone_offset(zone, fact->event->occurred_at) == offset_minutes * 60) {
-                *name_r = facts->home_zone;
+                *name_r = cm_arena_str(fact->arena, facts->home_zone); /* outlives the reader */
                 return zone;
         }
         *name_r = offset_name(fact->arena, offset_minutes);
