@@ -36,8 +36,7 @@ static void free_scratch(void *arena)
         cm_arena_deinit(arena);
 }
 
-/* Before main, so that no other thread is inside jansson then. */
-__attribute__((constructor)) static void install_scratch(void)
+static void install_scratch(void)
 {
         json_set_alloc_funcs(scratch_malloc, scratch_free);
         CM_ASSERT(pthread_key_create(&scratch_key, free_scratch) == 0);
@@ -336,10 +335,12 @@ static void decode_value(const struct schema_context *context, const struct sche
 int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct cm_arena *arena,
                      void *out, struct cm_faults *faults)
 {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
         const struct schema_context context = { arena, faults, CM_STR("") };
         json_error_t error;
         json_t *tree;
 
+        pthread_once(&once, install_scratch);
         memset(out, 0, schema->size);
         if (is_too_deep(json)) {
                 schema_fault(&context, NULL, "is nested deeper than %d levels", CM_JSON_MAX_DEPTH);

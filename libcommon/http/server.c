@@ -311,6 +311,11 @@ int cm_server_new(const struct cm_server_config *config, struct cm_server **serv
         return r;
 }
 
+void cm_server_set_service(struct cm_server *server, void *service)
+{
+        server->config.service = service;
+}
+
 void cm_server_start(struct cm_server *server)
 {
         server->listener = cm_watch_new(server->loop, server->fd, on_connection, server);

@@ -53,6 +53,8 @@ struct cm_server_config {
  * (cannot listen); logged. Looks names up: only before serving. */
 int cm_server_new(const struct cm_server_config *config, struct cm_server **server_r) CM_MUST_CHECK;
 void cm_server_start(struct cm_server *server);
+/* What cm_request_service() returns from now on, when it was not there at cm_server_new() yet. */
+void cm_server_set_service(struct cm_server *server, void *service);
 /* Takes what the kernel has accepted already, then closes the listening socket. Idle connections
  * are closed, others after their present request, which is told `Connection: close`. */
 void cm_server_stop(struct cm_server *server);

@@ -31,19 +31,27 @@ struct cm_worker {
 };
 
 struct cm_service {
-        const char *name;    /* "main-health" */
-        const char *program; /* "salus-main-health" */
-        const struct cm_setting *const
-                *settings; /* tables, ends with NULL; first is cm_service_setting_table */
+        const char *name;                         /* "main-health" */
+        const char *program;                      /* "salus-main-health" */
+        const struct cm_setting *const *settings; /* tables, ends with NULL; first is
+                                                     cm_service_setting_table */
         size_t settings_size;
         const struct cm_migrations *migrations;
         const struct cm_routes *routes;
-        const struct cm_subscription *subscriptions;
-        /* In each worker's thread, in a fiber, before requests are taken. May suspend. */
+        const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
+        bool publishes;                              /* has an outbox and so a stream of its own */
+        bool user_refs;                              /* has the table user_refs: see user_refs.h */
+        /* In each worker's thread, in a fiber, before requests are taken; the database is there and
+         * its schema is current. May suspend. Called again after a while when it fails, except with
+         * -CM_E_CONFIG, which ends the daemon. worker_stop undoes it, also half done. */
         int (*worker_start)(struct cm_worker *worker);
         void (*worker_stop)(struct cm_worker *worker);
 };
 
 /* Runs the daemon or one of its commands (--migrate, --rollback N, --status, --print-config,
- * --healthcheck, --version). Returns the exit status. */
+ * --healthcheck, --version, --help). Returns the exit status: 0; 1 when it failed or had to leave
+ * work undone; 2 for a wrong command line or settings. */
 int cm_service_main(const struct cm_service *service, int argc, char **argv);
+
+/* The worker's own keys for tokens, when it knows them without the bus (auth does). JWK set. */
+int cm_worker_set_keys(struct cm_worker *worker, struct cm_str jwks) CM_MUST_CHECK;

@@ -1,0 +1,59 @@
+#include "service/audit.h"
+
+#include "base/error.h"
+#include "sys/fiber.h"
+
+#define AGENT_MAX 300
+
+const struct cm_pg_statement cm_audit_insert = {
+        .name = "audit_insert",
+        .sql = "INSERT INTO audit_log"
+               " (id, at, actor, action, target, outcome, reason, ip, user_agent, request_id)"
+               " VALUES ($1::uuid, $2::timestamptz, $3::uuid, $4::text, $5::text, $6::text,"
+               " $7::text, $8::text, $9::text, $10::text)",
+        .writes = true,
+};
+
+/* Bytes of a header are anything; the database takes UTF-8 without NUL only. */
+static struct cm_str printable(struct cm_arena *arena, struct cm_str text)
+{
+        size_t len = text.len < AGENT_MAX ? text.len : AGENT_MAX;
+        char *copy = cm_arena_alloc(arena, len + 1);
+
+        for (size_t i = 0; i < len; i++)
+                copy[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '?';
+        return (struct cm_str){ copy, len };
+}
+
+void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,
+                     struct cm_pg_params *params)
+{
+        struct cm_arena *arena = cm_request_arena(request);
+        const struct cm_context *context = cm_fiber_context();
+        const struct cm_uuid *actor = entry->actor;
+        cm_time now = cm_request_now(request);
+        struct cm_uuid id = cm_uuid7(now);
+
+        if (!actor && context->has_user)
+                actor = &context->user_id;
+        cm_pg_put_uuid(params, &id);
+        cm_pg_put_time(params, now);
+        cm_pg_put_uuid(params, actor);
+        cm_pg_put_text(params, cm_str_from(entry->action));
+        cm_pg_put_text(params, entry->target);
+        cm_pg_put_text(params, cm_str_from(entry->outcome));
+        cm_pg_put_text(params, cm_str_from(entry->reason));
+        cm_pg_put_text(params, cm_request_peer(request));
+        cm_pg_put_text(params, printable(arena, cm_request_header(request, "user-agent")));
+        cm_pg_put_text(params, cm_str_from(context->request_id));
+}
+
+int cm_audit(struct cm_request *request, struct cm_pg_tx *tx, const struct cm_audit_entry *entry)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
+
+        cm_audit_params(request, entry, &params);
+        r = cm_pg_tx_query(tx, &cm_audit_insert, &params, NULL);
+        return r > 0 ? -CM_E_DATABASE : r;
+}

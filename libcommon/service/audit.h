@@ -1,0 +1,23 @@
+#pragma once
+#include "http/request.h"
+#include "store/pg.h"
+
+/*
+ * The audit log: one row for each operation that matters, good or bad, in the same transaction as
+ * its effect (audit.up.sql). Address, user agent, request id and actor come from the request.
+ */
+struct cm_audit_entry {
+        const struct cm_uuid *actor; /* NULL: the request's user; nobody when there is none */
+        const char *action;          /* "session.create" */
+        struct cm_str target;        /* what it was done to, by id; may be absent */
+        const char *outcome;         /* "done", "refused" */
+        const char *reason;          /* may be NULL */
+};
+
+/* As an item of a flight: the statement with its parameters. */
+extern const struct cm_pg_statement cm_audit_insert;
+void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,
+                     struct cm_pg_params *params);
+/* In a transaction. 0 or an error. Suspends. */
+int cm_audit(struct cm_request *request, struct cm_pg_tx *tx,
+             const struct cm_audit_entry *entry) CM_MUST_CHECK;

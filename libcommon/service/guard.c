@@ -1,0 +1,192 @@
+#include "service/guard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "errors.h"
+#include "events.h"
+#include "http/request_internal.h"
+#include "service/guard_internal.h"
+#include "service/user_refs.h"
+#include "sys/log.h"
+#include "sys/metrics.h"
+
+static const struct cm_metric refusals =
+        CM_COUNTER("salus_guard_refused_total", "Requests refused before their handler, by reason");
+
+static int refuse(struct cm_request *request, const struct cm_problem *problem, const char *reason,
+                  struct cm_str challenge)
+{
+        char labels[64];
+
+        (void)snprintf(labels, sizeof(labels), "reason=\"%s\"", reason);
+        cm_counter_add(cm_metric_labeled(&refusals, labels), 1);
+        if (challenge.data)
+                cm_reply_header(request, "WWW-Authenticate", challenge);
+        (void)cm_reply_problem(request, problem);
+        return 1;
+}
+
+static int unavailable(struct cm_request *request, const char *reason)
+{
+        const struct cm_problem problem = { .status = 503,
+                                            .code = CM_CODE_UNAVAILABLE,
+                                            .title = "Not available at the moment",
+                                            .retry_after_s = 1 };
+
+        return refuse(request, &problem, reason, CM_STR_NONE);
+}
+
+static int unauthorized(struct cm_request *request, int outcome)
+{
+        struct cm_problem problem = { .status = 401,
+                                      .code = CM_CODE_UNAUTHORIZED,
+                                      .title = "A valid access token is needed" };
+
+        if (outcome == CM_TOKEN_EXPIRED) {
+                problem.code = CM_CODE_TOKEN_EXPIRED;
+                problem.title = "The access token has expired";
+        } else {
+                cm_log(CM_LOG_INFO, "token refused",
+                       CM_F_TEXT("reason", cm_token_outcome_name(outcome)));
+        }
+        if (outcome == CM_TOKEN_REVOKED) {
+                problem.code = CM_CODE_TOKEN_REVOKED;
+                problem.title = "The access token was revoked";
+        }
+        return refuse(request, &problem, cm_token_outcome_name(outcome),
+                      CM_STR("Bearer error=\"invalid_token\""));
+}
+
+static int without_token(struct cm_request *request)
+{
+        const struct cm_problem problem = { .status = 401,
+                                            .code = CM_CODE_UNAUTHORIZED,
+                                            .title = "A valid access token is needed" };
+
+        return refuse(request, &problem, "no_token", CM_STR("Bearer"));
+}
+
+static int forbidden(struct cm_request *request, const char *code, const char *reason,
+                     struct cm_str challenge)
+{
+        const struct cm_problem problem = { .status = 403, .code = code, .title = "Not allowed" };
+
+        cm_log(CM_LOG_INFO, "access refused", CM_F_TEXT("reason", reason));
+        return refuse(request, &problem, reason, challenge);
+}
+
+/* ---- the token */
+
+/* "Bearer" in any case, one or more blanks, the token. */
+static struct cm_str bearer_token(struct cm_str header)
+{
+        const struct cm_str scheme = CM_STR("bearer ");
+
+        if (!header.data || header.len <= scheme.len ||
+            !cm_str_equal_nocase((struct cm_str){ header.data, scheme.len }, scheme))
+                return CM_STR_NONE;
+        return cm_str_trim((struct cm_str){ header.data + scheme.len, header.len - scheme.len });
+}
+
+/* A key that we do not know may be new: the set is read again, though not for everybody who asks.
+ */
+static int verify(struct guard *guard, struct cm_str token, cm_time now,
+                  const struct cm_claims **claims_r)
+{
+        int r = guard_keys_verify(guard, token, now, claims_r);
+
+        if (r != CM_TOKEN_UNKNOWN_KEY || !guard_keys_reload_for_unknown(guard))
+                return r;
+        return guard_keys_verify(guard, token, now, claims_r);
+}
+
+/* Sets the request's claims. 0, positive after a reply, or an error. */
+static int authenticate(struct guard *guard, struct cm_request *request)
+{
+        struct cm_str token = bearer_token(cm_request_header(request, "authorization"));
+        const struct cm_claims *claims;
+        bool confirmed;
+        int r;
+
+        if (!token.data)
+                return without_token(request);
+        r = verify(guard, token, cm_request_now(request), &claims);
+        if (r < 0)
+                return unavailable(request, "no_keys");
+        if (r > 0)
+                return unauthorized(request, r);
+
+        confirmed = guard_is_confirmed(guard, claims);
+        cm_request_set_claims(request, claims); /* a copy: `claims` may go with the next wait */
+        if (confirmed)
+                return 0;
+        r = guard_confirm(guard, token, cm_request_claims(request), cm_request_arena(request));
+        return r > 0 ? unauthorized(request, CM_TOKEN_REVOKED) : r;
+}
+
+static bool has_scope(const char *scopes, const char *wanted)
+{
+        struct cm_str rest = cm_str_from(scopes), scope;
+
+        while (cm_str_split(&rest, ' ', &scope))
+                if (cm_str_equal(scope, cm_str_from(wanted)))
+                        return true;
+        return false;
+}
+
+static int check_scope(struct cm_request *request, const char *scope)
+{
+        if (has_scope(cm_request_claims(request)->scope, scope))
+                return 0;
+        return forbidden(request, CM_CODE_FORBIDDEN, "scope",
+                         cm_arena_printf(cm_request_arena(request),
+                                         "Bearer error=\"insufficient_scope\", scope=\"%s\"",
+                                         scope));
+}
+
+/* An account that is unknown here was created a moment ago; its event is on the way. */
+static int check_account(struct worker *worker, struct cm_request *request)
+{
+        struct cm_user_ref ref;
+        int r;
+
+        if (!worker->public.service->user_refs)
+                return 0;
+        r = cm_user_ref_get(&worker->public, &cm_request_claims(request)->sub, &ref);
+        if (r)
+                return r == CM_USER_REF_UNKNOWN ? 0 : r;
+        if (ref.status == USER_STATUS_ACTIVE)
+                return 0;
+        return forbidden(request, CM_CODE_ACCOUNT_INACTIVE, "account", CM_STR_NONE);
+}
+
+static bool limited_by(const struct cm_route *route, const char *what)
+{
+        return route->limit_by && strcmp(route->limit_by, what) == 0;
+}
+
+int guard_request(struct cm_request *request, const struct cm_route *route, void *arg)
+{
+        struct worker *worker = arg;
+        int r = 0;
+
+        if (status_has_route(route))
+                return 0;
+        if (!atomic_load_explicit(&worker->started, memory_order_relaxed))
+                return unavailable(request, "starting");
+        if (limited_by(route, "address"))
+                r = guard_limit_address(worker, request, route);
+        if (r || !route->scope)
+                return r;
+        r = authenticate(worker->guard, request);
+        if (!r)
+                r = check_scope(request, route->scope);
+        if (!r)
+                r = check_account(worker, request);
+        if (!r && limited_by(route, "user"))
+                r = guard_limit_user(worker, request, route);
+        return r;
+}
