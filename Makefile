@@ -30,7 +30,7 @@ link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
-LDLIBS   += $(shell pkg-config --libs $(packages)) -lhttp_parser -lm -lpthread
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lm -lpthread
 
 ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -96,7 +96,7 @@ $(out)/bin/salus-%: $$(call service_obj,$$*) $$(call service_gen,$$*) $(gen_comm
 # ---- unit tests: x_test.c beside x.c
 define test_rules
 $(out)/libcommon/$(1)/%_test: $(out)/libcommon/$(1)/%_test.o $$(if $(filter bus http service,$(1)),$(gen_common_obj)) $(archives_$(1))
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -lhttp_parser $$(LDLIBS)
 endef
 $(foreach l,$(layers),$(eval $(call test_rules,$(l))))
 
@@ -106,7 +106,7 @@ $(out)/services/$(1)/.objects.a: $(filter-out %/main.o,$(call service_obj,$(1)))
 	@rm -f $$@
 	@ar rcs $$@ $$^
 $(out)/services/$(1)/%_test: $(out)/services/$(1)/%_test.o $(out)/services/$(1)/.objects.a $(gen_common_obj) $(archives_service)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka -lhttp_parser $$(LDLIBS)
 endef
 $(foreach s,$(services),$(eval $(call service_test_rules,$(s))))
 
@@ -120,7 +120,7 @@ fuzzers  := $(patsubst %.c,$(out)/%,$(wildcard tests/fuzz/*.c))
 complete := $(patsubst $(out)/bin/salus-%,%,$(daemons))
 fuzz-build: $(fuzzers)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lhttp_parser $(LDLIBS)
 
 docs:
 	$(PYTHON) proto/generate/generate.py --proto proto --docs docs
