@@ -174,7 +174,7 @@ def main():
     imports.chapter_import(dana)
     mood = entries(dana)
     strangers(dana, mood)
-    imports.chapter_power_cut(dana)
+    imports.chapter_power_cut(lambda: register("Noam"))
     print("\nAll of it happened as told. Look around: "
           f"http://127.0.0.1:{PORT}/ · scripts/down stops everything, scripts/down --purge removes the data as well.")
 
