@@ -132,8 +132,10 @@ static int load_keys(struct guard *guard)
 {
         int r;
 
-        if (guard->fixed)
+        if (guard->fixed) {
+                guard->stale = false;
                 return 0;
+        }
         if (guard->loading)
                 return cm_cond_wait(&guard->loaded);
         guard->loading = true;
