@@ -19,6 +19,7 @@ enum {
         CHUNK_LINES = 1000,
         CHUNK_BYTES = 1024 * 1024,
         MAX_LINE = 256 * 1024,
+        CHUNKS = 3, /* one is filled while two are stored */
 };
 
 struct line {
@@ -48,9 +49,9 @@ struct batch {
         struct person person;
         struct cm_buf rest; /* an unfinished line */
         int64_t line_number;
-        bool skipping; /* the rest of a line that was too long */
-        struct chunk *filling;
-        struct chunk *other;
+        bool skipping;                /* the rest of a line that was too long */
+        struct chunk *chunks[CHUNKS]; /* a ring: after the one being filled comes the oldest */
+        size_t filling;
 };
 
 /* ---- one line */
@@ -67,7 +68,7 @@ static struct line *add_line(struct chunk *chunk, int status, const char *code)
 
 static void take_line(struct batch *batch, struct cm_str text)
 {
-        struct chunk *chunk = batch->filling;
+        struct chunk *chunk = batch->chunks[batch->filling];
         struct cm_faults *faults = CM_ARENA_NEW(&chunk->arena, struct cm_faults);
         struct recorded_event *event = &chunk->events[chunk->event_count];
         struct health_event_input in;
@@ -208,10 +209,10 @@ static int finish(struct chunk *chunk)
         return r;
 }
 
-/* The full chunk begins to be stored; the one before it is answered and becomes the one to fill. */
+/* The full chunk begins to be stored; the oldest one is answered and becomes the one to fill. */
 static int turn_over(struct batch *batch)
 {
-        struct chunk *full = batch->filling;
+        struct chunk *full = batch->chunks[batch->filling];
 
         cm_group_init(&full->group);
         if (full->event_count > 0) {
@@ -219,9 +220,8 @@ static int turn_over(struct batch *batch)
                 if (!full->storing)
                         store(full);
         }
-        batch->filling = batch->other;
-        batch->other = full;
-        return finish(batch->filling);
+        batch->filling = (batch->filling + 1) % CHUNKS;
+        return finish(batch->chunks[batch->filling]);
 }
 
 /* ---- reading */
@@ -233,7 +233,7 @@ static bool is_blank(struct cm_str text)
 
 static int end_line(struct batch *batch, struct cm_str text)
 {
-        struct chunk *chunk = batch->filling;
+        struct chunk *chunk = batch->chunks[batch->filling];
 
         batch->line_number++;
         if (batch->skipping || text.len > MAX_LINE)
@@ -322,10 +322,8 @@ static int run(struct batch *batch)
 
         if (r == 0)
                 r = read_all(batch);
-        if (r == 0)
+        for (int i = 0; r == 0 && i < CHUNKS; i++)
                 r = turn_over(batch);
-        if (r == 0)
-                r = finish(batch->other);
         return r ? r : cm_reply_stream_end(batch->request);
 }
 
@@ -337,11 +335,11 @@ int health_event_batch(struct cm_request *request)
 
         if (r)
                 return r;
-        batch.filling = chunk_new(&batch);
-        batch.other = chunk_new(&batch);
+        for (int i = 0; i < CHUNKS; i++)
+                batch.chunks[i] = chunk_new(&batch);
         r = run(&batch);
-        chunk_free(batch.filling);
-        chunk_free(batch.other);
+        for (int i = 0; i < CHUNKS; i++)
+                chunk_free(batch.chunks[i]);
         cm_buf_deinit(&batch.rest);
         return r;
 }

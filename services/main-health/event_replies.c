@@ -56,6 +56,24 @@ static int reply_event(struct cm_request *request, int status, const struct reco
                                     event_tag(event, arena));
 }
 
+/* The first reply again: the database keeps the members of event_data in an order of its own. */
+static int reply_again(struct cm_request *request, const struct recorded_event *event)
+{
+        const struct cm_schema *schema = event_data_schema(event->event_type);
+        struct cm_arena *arena = cm_request_arena(request);
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf json = { 0 };
+        struct recorded_event first = *event;
+        struct cm_faults faults = { .count = 0 };
+        void *data = cm_arena_alloc(arena, schema->size);
+
+        if (cm_schema_decode(schema, event->event_data, arena, data, &faults) == 0) {
+                cm_schema_encode(schema, data, &json);
+                first.event_data = cm_arena_str(arena, cm_buf_str(&json));
+        }
+        cm_reply_header(request, "Idempotency-Replayed", CM_STR("true"));
+        return reply_event(request, 200, &first);
+}
+
 int event_reply_stored(struct cm_request *request, int r, const struct recorded_event *event)
 {
         struct health *health = cm_request_service(request);
@@ -66,8 +84,7 @@ int event_reply_stored(struct cm_request *request, int r, const struct recorded_
                         vitals_cache_changed(health->vitals, &event->user_id);
                 return reply_event(request, 201, event);
         case EVENT_STORED_BEFORE:
-                cm_reply_header(request, "Idempotency-Replayed", CM_STR("true"));
-                return reply_event(request, 200, event);
+                return reply_again(request, event);
         case EVENT_KEY_REUSED:
                 return health_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL, NULL);
         case EVENT_VERSION_TAKEN:

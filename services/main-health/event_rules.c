@@ -49,6 +49,23 @@ static const struct cm_schema *const subtypes[] = {
         [HEALTH_EVENT_TYPE_NOTE] = &note_subtype_schema,
 };
 
+const struct cm_schema *event_data_schema(int16_t event_type)
+{
+        static const struct cm_schema *const schemas[] = {
+                [HEALTH_EVENT_TYPE_MOOD] = &mood_data_schema,
+                [HEALTH_EVENT_TYPE_MEDICATION] = &medication_data_schema,
+                [HEALTH_EVENT_TYPE_SYMPTOM] = &symptom_data_schema,
+                [HEALTH_EVENT_TYPE_ASSESSMENT] = &assessment_data_schema,
+                [HEALTH_EVENT_TYPE_VITAL] = &vital_data_schema,
+                [HEALTH_EVENT_TYPE_TREATMENT] = &treatment_data_schema,
+                [HEALTH_EVENT_TYPE_APPOINTMENT] = &appointment_data_schema,
+                [HEALTH_EVENT_TYPE_NOTE] = &note_data_schema,
+        };
+
+        CM_ASSERT(event_type > 0 && (size_t)event_type < CM_COUNT(schemas));
+        return schemas[event_type];
+}
+
 int16_t event_subtype_find(int16_t event_type, struct cm_str name)
 {
         CM_ASSERT(event_type > 0 && (size_t)event_type < CM_COUNT(subtypes));
@@ -171,42 +188,32 @@ static void check_assessment(const struct event_rules *rules, int32_t subtype,
         }
 }
 
-struct data_of {
-        const struct cm_schema *schema;
-        const void *value;
-};
-
-/* Checks what is particular to the type; says what event_data is. */
-static struct data_of check_data(const struct event_rules *rules,
-                                 const struct health_event_input *in, struct recorded_event *event)
+/* Checks what is particular to the type; says where event_data is. */
+static const void *check_data(const struct event_rules *rules, const struct health_event_input *in,
+                              struct recorded_event *event)
 {
         switch (in->kind) {
         case HEALTH_EVENT_TYPE_MOOD:
-                return (struct data_of){ &mood_data_schema, &in->mood_event_input.event_data };
+                return &in->mood_event_input.event_data;
         case HEALTH_EVENT_TYPE_MEDICATION:
                 check_medication(rules, &in->medication_event_input.event_data);
-                return (struct data_of){ &medication_data_schema,
-                                         &in->medication_event_input.event_data };
+                return &in->medication_event_input.event_data;
         case HEALTH_EVENT_TYPE_SYMPTOM:
-                return (struct data_of){ &symptom_data_schema,
-                                         &in->symptom_event_input.event_data };
+                return &in->symptom_event_input.event_data;
         case HEALTH_EVENT_TYPE_ASSESSMENT:
                 check_assessment(rules, in->assessment_event_input.event_subtype,
                                  &in->assessment_event_input.event_data);
-                return (struct data_of){ &assessment_data_schema,
-                                         &in->assessment_event_input.event_data };
+                return &in->assessment_event_input.event_data;
         case HEALTH_EVENT_TYPE_VITAL:
                 vital_rules(rules, &in->vital_event_input.event_data, event);
-                return (struct data_of){ &vital_data_schema, &in->vital_event_input.event_data };
+                return &in->vital_event_input.event_data;
         case HEALTH_EVENT_TYPE_TREATMENT:
-                return (struct data_of){ &treatment_data_schema,
-                                         &in->treatment_event_input.event_data };
+                return &in->treatment_event_input.event_data;
         case HEALTH_EVENT_TYPE_APPOINTMENT:
-                return (struct data_of){ &appointment_data_schema,
-                                         &in->appointment_event_input.event_data };
+                return &in->appointment_event_input.event_data;
         default:
                 CM_ASSERT(in->kind == HEALTH_EVENT_TYPE_NOTE);
-                return (struct data_of){ &note_data_schema, &in->note_event_input.event_data };
+                return &in->note_event_input.event_data;
         }
 }
 
@@ -216,7 +223,7 @@ int event_rules_complete(const struct event_rules *rules, const struct health_ev
         const struct note_event_input *head = &in->note_event_input;
         size_t faults_before = rules->faults->count;
         CM_CLEANUP(cm_buf_deinit) struct cm_buf json = { 0 };
-        struct data_of data;
+        const void *data;
 
         *event_r = (struct recorded_event){
                 .user_id = rules->person->id,
@@ -234,7 +241,7 @@ int event_rules_complete(const struct event_rules *rules, const struct health_ev
         if (rules->faults->count > faults_before)
                 return EVENT_INVALID;
 
-        cm_schema_encode(data.schema, data.value, &json);
+        cm_schema_encode(event_data_schema(event_r->event_type), data, &json);
         event_r->event_data = cm_arena_str(rules->arena, cm_buf_str(&json));
         event_r->id = cm_uuid7(rules->now);
         return 0;

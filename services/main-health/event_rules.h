@@ -42,3 +42,6 @@ int event_rules_complete(const struct event_rules *rules, const struct health_ev
 /* The number of a subtype within its type, by name; 0 when there is none. And back (NULL). */
 int16_t event_subtype_find(int16_t event_type, struct cm_str name);
 const char *event_subtype_name(int16_t event_type, int16_t event_subtype);
+
+/* The schema of the type's event_data. */
+const struct cm_schema *event_data_schema(int16_t event_type);

@@ -7,28 +7,37 @@
 
 /*
  * Many events of one person in one statement, inside a transaction: chunks of batches and of
- * imports. What conflicts (a key used before, an imported record that is there already) is left out
- * and named in the result, whose first row counts what was stored. One health.updated tells of all
- * of them.
+ * imports. One health.updated tells of all of them.
+ *
+ * Events with new ids and without keys cannot conflict with anything: they are inserted as they
+ * are. Of the others (keys, imported records) what conflicts is left out and named in the result,
+ * whose first row counts what was stored; looking first in each unique index costs a fifth more.
  */
-static const struct cm_pg_statement append_statement = {
-        .name = "event_append_many",
+#define INPUT_COLUMNS                                                                              \
+        "id, event_type, event_subtype, flags, local_date, occurred_at, ended_at, zone, source, "  \
+        "event_data"
+#define TARGET_COLUMNS "user_id, version, status, created_at, " INPUT_COLUMNS
+#define INPUT_ARRAYS                                                                               \
+        "$3::uuid[], $4::int2[], $5::int2[], $6::int2[], $7::date[], $8::timestamptz[],"           \
+        " $9::timestamptz[], $10::text[], $11::text[], $12::jsonb[]"
+
+static const struct cm_pg_statement new_statement = {
+        .name = "event_append_new",
+        .writes = true,
+        .sql = "INSERT INTO health_events (" TARGET_COLUMNS ")"
+               " SELECT $1::uuid, 1, 1, $2::timestamptz, * FROM unnest(" INPUT_ARRAYS ")",
+};
+
+static const struct cm_pg_statement missing_statement = {
+        .name = "event_append_missing",
         .writes = true,
         .sql = "WITH input AS MATERIALIZED ("
-               " SELECT * FROM unnest($2::uuid[], $3::int2[], $4::int2[], $5::int2[], $6::date[],"
-               "  $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::jsonb[],"
-               "  $12::bytea[], $13::bytea[])"
-               "  WITH ORDINALITY AS t(id, event_type, event_subtype, flags, local_date,"
-               "  occurred_at, ended_at, zone, source, event_data, request_key, request_hash, "
-               "place)"
+               " SELECT * FROM unnest(" INPUT_ARRAYS ", $13::bytea[], $14::bytea[]) WITH ORDINALITY"
+               "  AS t(" INPUT_COLUMNS ", request_key, request_hash, place)"
                "), stored AS ("
-               " INSERT INTO health_events (user_id, id, version, status, event_type, "
-               "event_subtype, flags,"
-               "  local_date, occurred_at, ended_at, created_at, zone, source, event_data, "
-               "request_key, request_hash)"
-               " SELECT $1::uuid, id, 1, 1, event_type, event_subtype, flags,"
-               "  local_date, occurred_at, ended_at, $14::timestamptz, zone, source, event_data,"
-               "  request_key, request_hash FROM input"
+               " INSERT INTO health_events (" TARGET_COLUMNS ", request_key, request_hash)"
+               " SELECT $1::uuid, 1, 1, $2::timestamptz, " INPUT_COLUMNS
+               ", request_key, request_hash FROM input"
                " ON CONFLICT DO NOTHING RETURNING id"
                ") SELECT 0::int8, count(*) FROM stored"
                " UNION ALL SELECT place, 0 FROM input WHERE id NOT IN (SELECT id FROM stored)",
@@ -76,6 +85,7 @@ static void encode(const struct rows *rows, const struct cm_uuid *user, cm_time 
                    struct cm_pg_params *params)
 {
         cm_pg_put_uuid(params, user);
+        cm_pg_put_time(params, now);
         cm_pg_array_begin(params, CM_PG_UUID_ARRAY);
         EACH(row, rows)
         cm_pg_array_uuid(params, &row->id);
@@ -97,21 +107,29 @@ static void encode(const struct rows *rows, const struct cm_uuid *user, cm_time 
         TEXTS(CM_PG_TEXT_ARRAY, row->zone);
         TEXTS(CM_PG_TEXT_ARRAY, row->source);
         TEXTS(CM_PG_JSONB_ARRAY, row->event_data);
-        encode_digests(rows, 0, params);
-        encode_digests(rows, 1, params);
-        cm_pg_put_time(params, now);
+}
+
+static int insert_new(struct cm_pg_tx *tx, const struct cm_uuid *user, cm_time now,
+                      const struct rows *rows)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        encode(rows, user, now, &params);
+        return cm_pg_tx_query(tx, &new_statement, &params, NULL);
 }
 
 /* refused_r[i] for each row; *stored_r is how many rows the table got. */
-static int insert(struct cm_pg_tx *tx, const struct cm_uuid *user, cm_time now,
-                  const struct rows *rows, bool *refused_r, int64_t *stored_r)
+static int insert_missing(struct cm_pg_tx *tx, const struct cm_uuid *user, cm_time now,
+                          const struct rows *rows, bool *refused_r, int64_t *stored_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         int r;
 
         encode(rows, user, now, &params);
-        r = cm_pg_tx_query(tx, &append_statement, &params, &result);
+        encode_digests(rows, 0, &params);
+        encode_digests(rows, 1, &params);
+        r = cm_pg_tx_query(tx, &missing_statement, &params, &result);
         if (r)
                 return r;
         for (int i = 0; i < result.rows; i++) {
@@ -165,7 +183,7 @@ int event_store_import(struct cm_pg_tx *tx, const struct cm_uuid *user,
 
         cm_arena_init(&arena, 16384);
         refused = cm_arena_array(&arena, count + 1, sizeof(*refused));
-        r = insert(tx, user, now, &rows, refused, &stored);
+        r = insert_missing(tx, user, now, &rows, refused, &stored);
         if (r)
                 return r;
         *counts_r = (struct import_counts){ .added = stored, .known = (int64_t)count - stored };
@@ -248,6 +266,19 @@ static int find_refused(struct event_store *store, struct cm_arena *arena,
         return 0;
 }
 
+static int insert_batch(struct cm_pg_tx *tx, const struct recorded_event *events,
+                        const struct rows *rows, bool *refused_r, int64_t *stored_r)
+{
+        const struct cm_uuid *user = &events[0].user_id;
+        cm_time now = events[0].created_at;
+
+        for (size_t i = 0; i < rows->count; i++)
+                if (rows->keyed[i])
+                        return insert_missing(tx, user, now, rows, refused_r, stored_r);
+        *stored_r = (int64_t)rows->count;
+        return insert_new(tx, user, now, rows);
+}
+
 int event_store_append_many(struct event_store *store, struct cm_arena *arena,
                             struct recorded_event *events, size_t count, int *outcomes_r)
 {
@@ -259,7 +290,7 @@ int event_store_append_many(struct event_store *store, struct cm_arena *arena,
         int r = cm_pg_begin(store->pg, &scope, &tx);
 
         if (r == 0)
-                r = insert(tx, &events[0].user_id, events[0].created_at, &rows, refused, &stored);
+                r = insert_batch(tx, events, &rows, refused, &stored);
         if (r == 0)
                 r = tell_batch(tx, arena, events, &rows, refused, stored);
         if (r == 0)

@@ -30,13 +30,8 @@ static const char *general_subtype(int32_t event_type)
 static int decode_data(const struct legacy_health_event_input *in, struct cm_arena *arena,
                        struct health_event_input *out, struct cm_faults *faults)
 {
-        static const struct {
-                const struct cm_schema *schema;
-                size_t offset;
-        } data_of[] = {
-#define DATA(type, name)                                                                           \
-        [type] = { &name##_data_schema,                                                            \
-                   offsetof(struct health_event_input, name##_event_input.event_data) }
+        static const size_t offsets[] = {
+#define DATA(type, name) [type] = offsetof(struct health_event_input, name##_event_input.event_data)
                 DATA(HEALTH_EVENT_TYPE_MOOD, mood),
                 DATA(HEALTH_EVENT_TYPE_MEDICATION, medication),
                 DATA(HEALTH_EVENT_TYPE_SYMPTOM, symptom),
@@ -48,8 +43,8 @@ static int decode_data(const struct legacy_health_event_input *in, struct cm_are
 #undef DATA
         };
 
-        return cm_schema_decode(data_of[in->type].schema, in->data, arena,
-                                (char *)out + data_of[in->type].offset, faults);
+        return cm_schema_decode(event_data_schema((int16_t)in->type), in->data, arena,
+                                (char *)out + offsets[in->type], faults);
 }
 
 /* Faults of the data stand below /data there. */
