@@ -1,11 +1,15 @@
 #include "account_store.h"
+#include "audit_rows.h"
 #include "auth_api.h"
 #include "base/error.h"
 #include "codec/text.h"
 #include "errors.h"
+#include "refusals.h"
+#include "service/audit.h"
 #include "session_rules.h"
 #include "sign_in.h"
 #include "sys/log.h"
+#include "sys/metrics.h"
 
 /*
  * The order is the point. An attempt is counted before anything is looked at, and nobody is let in
@@ -13,30 +17,29 @@
  * account is active is asked after the hash; and a session is only written for the very password
  * that was checked. An attempt that did not fail for its password is given back.
  */
-static int too_many(struct cm_request *request, int64_t wait_us)
-{
-        const struct cm_problem problem = {
-                .status = 429,
-                .code = CM_CODE_RATE_LIMITED,
-                .title = "Too many failed logins",
-                .retry_after_s = (int)((wait_us + CM_SECOND - 1) / CM_SECOND),
-        };
+static struct cm_metric logins = CM_COUNTER("salus_auth_logins_total", "Logins by how they ended");
 
-        return cm_reply_problem(request, &problem);
+static void count(const char *outcome_label)
+{
+        cm_counter_add(cm_metric_labeled(&logins, outcome_label), 1);
 }
 
-static int refused(struct cm_request *request)
+/* `user_id` NULL: there is no such account. The reply is the same for all reasons. */
+static int refuse(struct cm_request *request, const struct cm_uuid *user_id, const char *reason)
 {
-        const struct cm_problem problem = {
-                .status = 401,
-                .code = CM_CODE_INVALID_CREDENTIALS,
-                .title = "Wrong e-mail address or password",
-        };
+        static const struct cm_pg_scope service_scope = { .role = "service" };
+        struct auth *auth = cm_request_service(request);
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        int r;
 
-        return cm_reply_problem(request, &problem);
+        count("outcome=\"refused\"");
+        audit_login(request, user_id, reason, &audit);
+        r = cm_pg_query(auth->worker->pg, &service_scope, &cm_audit_insert, &audit, NULL);
+        if (r)
+                return r < 0 ? r : -CM_E_DATABASE;
+        return refuse_unauthorized(request, CM_CODE_INVALID_CREDENTIALS,
+                                   "Wrong e-mail address or password");
 }
-
-enum { LOGIN_REFUSED = 1 };
 
 /* A password whose cost is outdated is stored anew; the login succeeds in any case. */
 static void upgrade(struct auth *auth, struct cm_arena *arena, struct cm_str password,
@@ -54,50 +57,67 @@ static void upgrade(struct auth *auth, struct cm_arena *arena, struct cm_str pas
                 cm_log(CM_LOG_INFO, "password keeps its outdated cost", CM_F_ERROR(r));
 }
 
-/* 0, LOGIN_REFUSED or an error. */
+/* 0 when the person may sign in; 1 with the reason when not; or an error. */
 static int check(struct auth *auth, struct cm_arena *arena, const struct login *in,
-                 struct cm_str email_key, struct credentials *credentials_r)
+                 struct cm_str email_key, struct credentials *credentials_r, const char **reason_r)
 {
-        int r = account_store_credentials(auth->worker->pg, arena, email_key, credentials_r);
+        int found = account_store_credentials(auth->worker->pg, arena, email_key, credentials_r);
+        int r;
 
-        if (r < 0)
-                return r;
+        if (found < 0)
+                return found;
         r = passwords_check(auth->passwords, in->password, credentials_r->password_hash);
         if (r < 0)
                 return r;
-        if (r == PASSWORD_WRONG || credentials_r->user.status != USER_STATUS_ACTIVE)
-                return LOGIN_REFUSED;
+        if (found == ACCOUNT_NOT_FOUND)
+                *reason_r = "no_account";
+        else if (r == PASSWORD_WRONG)
+                *reason_r = "wrong_password";
+        else if (credentials_r->user.status != USER_STATUS_ACTIVE)
+                *reason_r = "not_active";
+        if (*reason_r)
+                return 1;
         if (r == PASSWORD_OUTDATED)
                 upgrade(auth, arena, in->password, credentials_r);
         return 0;
 }
 
-/* 0, LOGIN_REFUSED when the account has changed meanwhile, or an error. */
-static int begin_session(struct auth *auth, const struct sign_in *sign_in)
+static int begin_session(struct cm_request *request, const struct login *in,
+                         const struct credentials *credentials, struct sign_in *sign_in_r)
 {
-        static const struct cm_pg_scope service_scope = { .role = "service" };
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
+        struct auth *auth = cm_request_service(request);
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
 
-        session_store_insert_params(&sign_in->start, &params);
-        r = cm_pg_query(auth->worker->pg, &service_scope, &session_store_insert, &params, &rows);
-        if (r)
-                return r < 0 ? r : -CM_E_DATABASE;
-        return rows.rows ? 0 : LOGIN_REFUSED;
+        audit_login(request, &credentials->user.id, NULL, &audit);
+        sign_in_prepare(request, &credentials->user, credentials->password_hash,
+                        in->has_device_name ? in->device_name : CM_STR_NONE, sign_in_r);
+        return session_store_begin(auth->worker->pg, &sign_in_r->start, &audit);
 }
 
 static int log_in(struct cm_request *request, const struct login *in, struct cm_str email_key,
-                  struct credentials *credentials_r, struct sign_in *sign_in_r)
+                  const struct login_attempt *attempt)
 {
         struct auth *auth = cm_request_service(request);
-        int r = check(auth, cm_request_arena(request), in, email_key, credentials_r);
+        struct cm_arena *arena = cm_request_arena(request);
+        struct credentials credentials = { 0 };
+        const struct cm_uuid *user_id;
+        const char *reason = NULL;
+        struct sign_in sign_in;
+        int r;
 
+        r = check(auth, arena, in, email_key, &credentials, &reason);
+        user_id = credentials.password_hash.data ? &credentials.user.id : NULL;
+        if (r > 0)
+                return refuse(request, user_id, reason);
+        if (!r)
+                r = begin_session(request, in, &credentials, &sign_in);
+        if (r == SESSION_NOT_BEGUN)
+                return refuse(request, user_id, "account_changed");
+        login_limit_give_back(auth->worker->bus, arena, attempt);
         if (r)
                 return r;
-        sign_in_prepare(request, &credentials_r->user, credentials_r->password_hash,
-                        in->has_device_name ? in->device_name : CM_STR_NONE, sign_in_r);
-        return begin_session(auth, sign_in_r);
+        count("outcome=\"done\"");
+        return sign_in_reply(request, 200, &sign_in, &credentials.user);
 }
 
 int auth_login(struct cm_request *request, const struct login *in)
@@ -107,19 +127,16 @@ int auth_login(struct cm_request *request, const struct login *in)
         struct cm_str email_key = cm_email_canonical(arena, in->email);
         struct cm_str network = session_rules_network(arena, cm_request_peer(request));
         struct login_attempt attempt;
-        struct credentials credentials = { 0 };
-        struct sign_in sign_in;
         int64_t wait_us = 0;
         int r;
 
         r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, email_key, network,
                              &attempt, &wait_us);
+        if (r == LOGIN_LIMIT_REACHED) {
+                count("outcome=\"limited\"");
+                return refuse_too_many(request, "Too many failed logins", wait_us);
+        }
         if (r)
-                return r < 0 ? r : too_many(request, wait_us);
-
-        r = log_in(request, in, email_key, &credentials, &sign_in);
-        if (r == LOGIN_REFUSED)
-                return refused(request);
-        login_limit_give_back(auth->worker->bus, arena, &attempt);
-        return r ? r : sign_in_reply(request, 200, &sign_in, &credentials.user);
+                return r;
+        return log_in(request, in, email_key, &attempt);
 }

@@ -1,11 +1,14 @@
 #include "account_rules.h"
 #include "account_store.h"
+#include "audit_rows.h"
 #include "auth.h"
 #include "base/error.h"
 #include "bus/outbox.h"
 #include "errors.h"
 #include "events.h"
 #include "http/request.h"
+#include "refusals.h"
+#include "service/audit.h"
 #include "sys/fiber.h"
 
 /* One's own account. A change and the fact that tells the other services commit together. */
@@ -13,13 +16,7 @@
 /* The token outlived its account. */
 static int no_account(struct cm_request *request)
 {
-        const struct cm_problem problem = {
-                .status = 401,
-                .code = CM_CODE_UNAUTHORIZED,
-                .title = "This account is not active",
-        };
-
-        return cm_reply_problem(request, &problem);
+        return refuse_unauthorized(request, CM_CODE_UNAUTHORIZED, "This account is not active");
 }
 
 static struct cm_str version_tag(struct cm_request *request, const struct user *user)
@@ -55,6 +52,7 @@ static int refuse_change(struct cm_request *request, int outcome)
 static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct user *user)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         struct cm_event event;
         struct user_ref ref;
         int r;
@@ -64,9 +62,12 @@ static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct 
                            &user->id, &ref);
         event.tenant = user->tenant_id;
         cm_outbox_params(&event, 1, &fact);
+        audit_account_changed(request, &user->id, &audit);
         r = account_store_update(*tx, user);
         if (!r)
                 r = cm_pg_tx_query(*tx, &cm_outbox_insert, &fact, NULL);
+        if (!r)
+                r = cm_pg_tx_query(*tx, &cm_audit_insert, &audit, NULL);
         if (!r)
                 r = cm_pg_commit(tx);
         return r > 0 ? -CM_E_DATABASE : r;

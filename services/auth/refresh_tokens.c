@@ -1,7 +1,7 @@
 #include "announcements.h"
-#include "base/error.h"
-#include "base/mem.h"
+#include "audit_rows.h"
 #include "errors.h"
+#include "refusals.h"
 #include "session_store.h"
 #include "sys/log.h"
 #include "token_reply.h"
@@ -10,12 +10,6 @@
  * Rotation. The database decides by the generation; see session_store.c for the statement and
  * token_chain.c for what a token is.
  */
-static int refused(struct cm_request *request, const char *code, const char *title)
-{
-        const struct cm_problem problem = { .status = 401, .code = code, .title = title };
-
-        return cm_reply_problem(request, &problem);
-}
 
 /* The family was ended in the statement that found out; its access tokens end now. */
 static int reused(struct cm_request *request, const struct chain_link *presented,
@@ -27,8 +21,9 @@ static int reused(struct cm_request *request, const struct chain_link *presented
                CM_F_UUID("session", presented->session_id), CM_F_UUID("user", result->user_id));
         announce_ended_session(auth, cm_request_arena(request), &presented->session_id,
                                cm_request_now(request));
-        return refused(request, CM_CODE_TOKEN_REUSED,
-                       "This refresh token was used before; the session has been ended");
+        return refuse_unauthorized(
+                request, CM_CODE_TOKEN_REUSED,
+                "This refresh token was used before; the session has been ended");
 }
 
 static int granted(struct cm_request *request, const struct chain_link *child,
@@ -45,25 +40,37 @@ static int granted(struct cm_request *request, const struct chain_link *child,
         return token_reply(request, 200, &grant);
 }
 
-int auth_refresh(struct cm_request *request, const struct refresh *in)
+static int present(struct cm_request *request, const struct chain_link *presented,
+                   const struct chain_link *child, struct refresh_result *result_r)
 {
         struct auth *auth = cm_request_service(request);
-        struct refresh_attempt attempt = {
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        const struct refresh_attempt attempt = {
+                .presented = presented,
+                .child = child,
+                .audit = &audit,
                 .grace_us = auth->settings->refresh_grace_us,
                 .idle_us = auth->settings->refresh_token_life_us,
         };
+
+        audit_token_reused(request, &presented->session_id, &audit);
+        cm_pg_put_uuid(&audit, &presented->session_id);
+        return session_store_refresh(auth->worker->pg, &attempt, result_r);
+}
+
+int auth_refresh(struct cm_request *request, const struct refresh *in)
+{
+        struct auth *auth = cm_request_service(request);
         struct chain_link presented;
         struct chain_link child;
         struct refresh_result result = { 0 };
         int r;
 
         if (!chain_link_parse(&auth->chain_key, in->refresh_token, &presented))
-                return refused(request, CM_CODE_UNAUTHORIZED, "Not a refresh token of ours");
+                return refuse_unauthorized(request, CM_CODE_UNAUTHORIZED,
+                                           "Not a refresh token of ours");
         chain_link_make(&child, &presented.session_id, presented.generation + 1);
-        attempt.presented = &presented;
-        attempt.child = &child;
-
-        r = session_store_refresh(auth->worker->pg, &attempt, &result);
+        r = present(request, &presented, &child, &result);
         switch (r) {
         case REFRESH_ROTATED:
                 return granted(request, &child, &result);
@@ -73,7 +80,7 @@ int auth_refresh(struct cm_request *request, const struct refresh *in)
         case REFRESH_REUSED:
                 return reused(request, &presented, &result);
         case REFRESH_OVER:
-                return refused(request, CM_CODE_TOKEN_EXPIRED, "This session is over");
+                return refuse_unauthorized(request, CM_CODE_TOKEN_EXPIRED, "This session is over");
         default:
                 return r;
         }

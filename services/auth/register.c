@@ -1,11 +1,14 @@
 #include "account_rules.h"
 #include "account_store.h"
+#include "audit_rows.h"
 #include "base/error.h"
 #include "bus/outbox.h"
 #include "codec/text.h"
 #include "errors.h"
 #include "events.h"
 #include "keys.h"
+#include "refusals.h"
+#include "service/audit.h"
 #include "session_rules.h"
 #include "sign_in.h"
 #include "store/ratelimit.h"
@@ -19,18 +22,6 @@ static int email_taken(struct cm_request *request)
                 .status = 409,
                 .code = CM_CODE_EMAIL_TAKEN,
                 .title = "There is an account with this e-mail address",
-        };
-
-        return cm_reply_problem(request, &problem);
-}
-
-static int too_many(struct cm_request *request, const struct cm_rate_decision *decision)
-{
-        const struct cm_problem problem = {
-                .status = 429,
-                .code = CM_CODE_RATE_LIMITED,
-                .title = "Too many registrations from this network",
-                .retry_after_s = (int)(decision->reset_us / CM_SECOND) + 1,
         };
 
         return cm_reply_problem(request, &problem);
@@ -92,10 +83,12 @@ static int store(struct cm_request *request, const struct user *user, struct cm_
         struct auth *auth = cm_request_service(request);
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params account = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params session = { 0 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
         const struct cm_pg_flight_item items[] = {
                 { &account_store_insert, &account, NULL },
                 { &session_store_insert, &session, NULL },
+                { &cm_audit_insert, &audit, NULL },
                 { &cm_outbox_insert, &fact, NULL },
         };
         size_t failed = 0;
@@ -103,6 +96,7 @@ static int store(struct cm_request *request, const struct user *user, struct cm_
 
         account_store_insert_params(user, email_key, start->password_hash, &account);
         session_store_insert_params(start, &session);
+        audit_account_created(request, &user->id, &audit);
         user_created(request, user, &fact);
         r = cm_pg_flight(auth->worker->pg, &service_scope, items, CM_COUNT(items), &failed);
         if (r == CM_PG_DUPLICATE && failed == 0)
@@ -140,5 +134,8 @@ int auth_register(struct cm_request *request, const struct registration *in)
         r = count_registration(request, &decision);
         if (r)
                 return r;
-        return decision.allowed ? create(request, in) : too_many(request, &decision);
+        if (!decision.allowed)
+                return refuse_too_many(request, "Too many registrations from this network",
+                                       decision.reset_us);
+        return create(request, in);
 }

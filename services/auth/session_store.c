@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "service/audit.h"
 
 static const struct cm_pg_scope service_scope = { .role = "service" };
 
@@ -30,6 +31,36 @@ void session_store_insert_params(const struct session_start *start, struct cm_pg
         cm_pg_put_text(params, start->user_agent);
         cm_pg_put_int8(params, start->idle_us);
         cm_pg_put_int8(params, start->life_us);
+}
+
+static int begin_in(struct cm_pg_tx *tx, const struct cm_pg_params *session,
+                    const struct cm_pg_params *audit)
+{
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r = cm_pg_tx_query(tx, &session_store_insert, session, &rows);
+
+        if (!r && !rows.rows)
+                return SESSION_NOT_BEGUN;
+        if (!r)
+                r = cm_pg_tx_query(tx, &cm_audit_insert, audit, NULL);
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
+int session_store_begin(struct cm_pg *pg, const struct session_start *start,
+                        const struct cm_pg_params *audit)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params session = { 0 };
+        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        int r;
+
+        session_store_insert_params(start, &session);
+        r = cm_pg_begin(pg, &service_scope, &tx);
+        if (!r)
+                r = begin_in(tx, &session, audit);
+        if (r)
+                return r;
+        r = cm_pg_commit(&tx);
+        return r > 0 ? -CM_E_DATABASE : r;
 }
 
 /*
@@ -62,6 +93,46 @@ static const struct cm_pg_statement session_refresh = {
                "           s.idle_expires_at",
 };
 
+/* The row of the audit log as cm_audit_params() writes it, but only for a reused token; $11:
+ * session. */
+static const struct cm_pg_statement session_reuse_audit = {
+        .name = "session_reuse_audit",
+        .writes = true,
+        .sql = "INSERT INTO audit_log (id, at, actor, action, target, outcome, reason, ip,"
+               "                       user_agent, request_id)"
+               " SELECT $1::uuid, $2::timestamptz, $3::uuid, $4::text, $5::text, $6::text, "
+               "$7::text,"
+               "        $8::text, $9::text, $10::text"
+               " FROM sessions WHERE id = $11::uuid AND refresh_outcome = 3",
+};
+
+/* What the parameters point at. */
+struct refresh_bytes {
+        uint8_t presented[CHAIN_DIGEST_SIZE];
+        uint8_t child[CHAIN_DIGEST_SIZE];
+        uint8_t wrapped[32];
+};
+
+static struct cm_str bytes_of(const uint8_t bytes[32])
+{
+        return (struct cm_str){ (const char *)bytes, 32 };
+}
+
+static void refresh_params(const struct refresh_attempt *attempt, struct refresh_bytes *bytes,
+                           struct cm_pg_params *params)
+{
+        chain_link_digest(attempt->presented, bytes->presented);
+        chain_link_digest(attempt->child, bytes->child);
+        chain_link_wrap(attempt->presented, attempt->child->secret, bytes->wrapped);
+        cm_pg_put_uuid(params, &attempt->presented->session_id);
+        cm_pg_put_int4(params, attempt->presented->generation);
+        cm_pg_put_bytes(params, bytes_of(bytes->presented));
+        cm_pg_put_bytes(params, bytes_of(bytes->child));
+        cm_pg_put_bytes(params, bytes_of(bytes->wrapped));
+        cm_pg_put_int8(params, attempt->grace_us);
+        cm_pg_put_int8(params, attempt->idle_us);
+}
+
 static int read_refresh(const struct cm_pg_result *rows, struct refresh_result *result_r)
 {
         struct cm_str wrapped = cm_pg_text(rows, 0, 4);
@@ -80,22 +151,15 @@ int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attemp
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        uint8_t presented[CHAIN_DIGEST_SIZE];
-        uint8_t child[CHAIN_DIGEST_SIZE];
-        uint8_t wrapped[32];
+        const struct cm_pg_flight_item items[] = {
+                { &session_refresh, &params, &rows },
+                { &session_reuse_audit, attempt->audit, NULL },
+        };
+        struct refresh_bytes bytes;
         int r;
 
-        chain_link_digest(attempt->presented, presented);
-        chain_link_digest(attempt->child, child);
-        chain_link_wrap(attempt->presented, attempt->child->secret, wrapped);
-        cm_pg_put_uuid(&params, &attempt->presented->session_id);
-        cm_pg_put_int4(&params, attempt->presented->generation);
-        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)presented, sizeof(presented) });
-        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)child, sizeof(child) });
-        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)wrapped, sizeof(wrapped) });
-        cm_pg_put_int8(&params, attempt->grace_us);
-        cm_pg_put_int8(&params, attempt->idle_us);
-        r = cm_pg_query(pg, &service_scope, &session_refresh, &params, &rows);
+        refresh_params(attempt, &bytes, &params);
+        r = cm_pg_flight(pg, &service_scope, items, CM_COUNT(items), NULL);
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
         return rows.rows ? read_refresh(&rows, result_r) : REFRESH_OVER;
@@ -109,14 +173,18 @@ static const struct cm_pg_statement session_end = {
 };
 
 int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
-                      const struct cm_uuid *session_id)
+                      const struct cm_uuid *session_id, const struct cm_pg_params *audit)
 {
         const struct cm_pg_scope scope = { .users = user_id, .count = 1 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        const struct cm_pg_flight_item items[] = {
+                { &session_end, &params, NULL },
+                { &cm_audit_insert, audit, NULL },
+        };
         int r;
 
         cm_pg_put_uuid(&params, session_id);
-        r = cm_pg_query(pg, &scope, &session_end, &params, NULL);
+        r = cm_pg_flight(pg, &scope, items, CM_COUNT(items), NULL);
         return r > 0 ? -CM_E_DATABASE : r;
 }
 

@@ -26,6 +26,12 @@ struct session_start {
 extern const struct cm_pg_statement session_store_insert;
 void session_store_insert_params(const struct session_start *start, struct cm_pg_params *params);
 
+enum session_begin_outcome { SESSION_NOT_BEGUN = 1 /* the account is not what it was */ };
+
+/* The same as a transaction of its own, with its audit row. Suspends. */
+int session_store_begin(struct cm_pg *pg, const struct session_start *start,
+                        const struct cm_pg_params *audit) CM_MUST_CHECK;
+
 /* What a refresh comes to; constants as in session_refresh_outcome() of the migration. */
 enum refresh_outcome {
         REFRESH_ROTATED = 1,
@@ -37,6 +43,8 @@ enum refresh_outcome {
 struct refresh_attempt {
         const struct chain_link *presented;
         const struct chain_link *child; /* proposed */
+        /* Of cm_audit_params() for a reused token, and then the session's id. */
+        const struct cm_pg_params *audit;
         int64_t grace_us;
         int64_t idle_us;
 };
@@ -50,16 +58,17 @@ struct refresh_result {
 };
 
 /*
- * Presents a refresh token. One statement decides under the row's lock and is durable when this
+ * Presents a refresh token. One statement decides under the row's lock, and it is durable when this
  * returns; of many that present the same token exactly one gets REFRESH_ROTATED. Suspends. Returns
  * an enum refresh_outcome or an error; *result_r is filled unless the session does not exist.
  */
 int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attempt,
                           struct refresh_result *result_r) CM_MUST_CHECK;
 
-/* Ends a session. 0 also when it was over before. Suspends. */
+/* Ends a session and writes the audit row. 0 also when it was over before. Suspends. */
 int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
-                      const struct cm_uuid *session_id) CM_MUST_CHECK;
+                      const struct cm_uuid *session_id,
+                      const struct cm_pg_params *audit) CM_MUST_CHECK;
 
 /* Sessions that were ended less than `within_us` ago, whose access tokens may still be about. */
 struct ended_session {

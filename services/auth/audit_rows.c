@@ -1,0 +1,77 @@
+#include "audit_rows.h"
+
+#include "service/audit.h"
+
+static struct cm_str target(struct cm_request *request, const struct cm_uuid *id)
+{
+        char text[CM_UUID_TEXT_SIZE];
+
+        return id ? cm_arena_str(cm_request_arena(request), cm_str_from(cm_uuid_format(id, text)))
+                  : CM_STR_NONE;
+}
+
+void audit_account_created(struct cm_request *request, const struct cm_uuid *user_id,
+                           struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = user_id,
+                .action = "account.create",
+                .target = target(request, user_id),
+                .outcome = "done",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_account_changed(struct cm_request *request, const struct cm_uuid *user_id,
+                           struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = user_id,
+                .action = "account.change",
+                .target = target(request, user_id),
+                .outcome = "done",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_login(struct cm_request *request, const struct cm_uuid *user_id, const char *refusal,
+                 struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = refusal ? NULL : user_id,
+                .action = "login.password",
+                .target = target(request, user_id),
+                .outcome = refusal ? "refused" : "done",
+                .reason = refusal,
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_logout(struct cm_request *request, const struct cm_uuid *session_id,
+                  struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .action = "session.end",
+                .target = target(request, session_id),
+                .outcome = "done",
+                .reason = "logout",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_token_reused(struct cm_request *request, const struct cm_uuid *session_id,
+                        struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .action = "session.refresh",
+                .target = target(request, session_id),
+                .outcome = "refused",
+                .reason = "token_reused",
+        };
+
+        cm_audit_params(request, &entry, params);
+}

@@ -1,0 +1,17 @@
+#pragma once
+#include "http/request.h"
+#include "store/pg.h"
+
+/* What auth writes into the audit log, all of it: parameters of cm_audit_insert. */
+
+void audit_account_created(struct cm_request *request, const struct cm_uuid *user_id,
+                           struct cm_pg_params *params);
+void audit_account_changed(struct cm_request *request, const struct cm_uuid *user_id,
+                           struct cm_pg_params *params);
+/* user_id NULL: there is no such account; refusal NULL: it succeeded. */
+void audit_login(struct cm_request *request, const struct cm_uuid *user_id, const char *refusal,
+                 struct cm_pg_params *params);
+void audit_logout(struct cm_request *request, const struct cm_uuid *session_id,
+                  struct cm_pg_params *params);
+void audit_token_reused(struct cm_request *request, const struct cm_uuid *session_id,
+                        struct cm_pg_params *params);

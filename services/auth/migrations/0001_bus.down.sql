@@ -1,0 +1,1 @@
+-- include: libcommon/bus/outbox.down.sql

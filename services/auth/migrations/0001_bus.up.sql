@@ -1,0 +1,2 @@
+-- What each service that publishes events has: its outbox.
+-- include: libcommon/bus/outbox.up.sql

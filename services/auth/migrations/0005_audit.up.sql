@@ -1,0 +1,1 @@
+-- include: libcommon/service/audit.up.sql
