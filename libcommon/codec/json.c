@@ -83,12 +83,17 @@ static void add_quoted(struct cm_buf *out, struct cm_str text)
         cm_buf_add_char(out, '"');
 }
 
-void cm_json_key(struct cm_json_writer *writer, const char *key)
+void cm_json_member(struct cm_json_writer *writer, struct cm_str name)
 {
         before_value(writer);
-        add_quoted(writer->out, cm_str_from(key));
+        add_quoted(writer->out, name);
         cm_buf_add_char(writer->out, ':');
         writer->comma = false;
+}
+
+void cm_json_key(struct cm_json_writer *writer, const char *key)
+{
+        cm_json_member(writer, cm_str_from(key));
 }
 
 void cm_json_text(struct cm_json_writer *writer, struct cm_str value)

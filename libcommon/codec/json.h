@@ -22,7 +22,8 @@ void cm_json_object_end(struct cm_json_writer *writer);
 void cm_json_array(struct cm_json_writer *writer);
 void cm_json_array_end(struct cm_json_writer *writer);
 void cm_json_key(struct cm_json_writer *writer, const char *key);
-void cm_json_text(struct cm_json_writer *writer, struct cm_str value); /* absent: null */
+void cm_json_member(struct cm_json_writer *writer, struct cm_str name); /* a key of any text */
+void cm_json_text(struct cm_json_writer *writer, struct cm_str value);  /* absent: null */
 void cm_json_integer(struct cm_json_writer *writer, int64_t value);
 void cm_json_number(struct cm_json_writer *writer, double value);
 void cm_json_bool(struct cm_json_writer *writer, bool value);

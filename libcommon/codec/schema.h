@@ -107,8 +107,6 @@ struct cm_items {
         size_t count;
 };
 
-#define CM_JSON_MAX_DEPTH 32
-
 /* Adds a fault; beyond the room they are dropped. pointer and detail are copied to the arena. */
 void cm_fault_add(struct cm_faults *faults, struct cm_arena *arena, struct cm_str pointer,
                   const char *detail, ...) CM_PRINTF(4, 5);

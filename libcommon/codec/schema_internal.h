@@ -1,12 +1,13 @@
 #pragma once
-#include <jansson.h>
-
 #include "codec/schema.h"
+
+/* Above it 15 digits may round to more than a double holds. */
+#define SCHEMA_NUMBER_MAX 1e308
 
 /* Where we are in a document; a pointer text is made of it only when there is a fault. */
 struct schema_place {
         const struct schema_place *parent;
-        const char *key; /* NULL: an index */
+        struct cm_str key; /* absent: an index */
         size_t index;
 };
 

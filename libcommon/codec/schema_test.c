@@ -229,16 +229,16 @@ static void test_each_fault_has_its_pointer(void **state CM_UNUSED)
                 { "{\"na/m~e\":\"x\",\"made\":\"2026-11-20T00:00:00Z\"}",
                   "/made: is set by the server" },
                 { "{\"na/m~e\":\"x\",\"na/m~e\":\"y\"}",
-                  ": a member appears twice (line 1, column 22)" },
-                { "{\"na/m~e\":\"\\u0000\"}", ": a text contains U+0000 (line 1, column 18)" },
-                { "{\"na/m~e\":\"\xFF\"}", ": is not valid UTF-8 (line 1, column 11)" },
+                  ": a member appears twice (line 1, column 28)" },
+                { "{\"na/m~e\":\"\\u0000\"}", ": a text contains U+0000 (line 1, column 14)" },
+                { "{\"na/m~e\":\"\xFF\"}", ": is not valid UTF-8 (line 1, column 14)" },
                 { "{\"na/m~e\":\"x\",\"count\":99999999999999999999}",
-                  ": a number is out of range (line 1, column 42)" },
+                  ": a number is out of range (line 1, column 43)" },
                 { "{\"na/m~e\":\"x\",\"weight\":1e400}",
-                  ": a number is out of range (line 1, column 28)" },
-                { "{\"na/m~e\":\"x\",\"weight\":NaN}", ": is not JSON (line 1, column 26)" },
-                { "", ": is not JSON (line 1, column 0)" },
-                { "{} x", ": is not JSON (line 1, column 4)" },
+                  ": a number is out of range (line 1, column 29)" },
+                { "{\"na/m~e\":\"x\",\"weight\":NaN}", ": is not JSON (line 1, column 24)" },
+                { "", ": ends too early (line 1, column 1)" },
+                { "{} x", ": something follows the document (line 1, column 4)" },
         };
 
         for (size_t i = 0; i < CM_COUNT(rows); i++)
@@ -251,7 +251,7 @@ static void test_depth_is_refused_before_it_hurts(void **state CM_UNUSED)
 
         memset(deep, '[', sizeof(deep) - 1);
         assert_string_equal(faults_of(&thing_schema, deep, NULL),
-                            ": is nested deeper than 32 levels");
+                            ": is nested deeper than 32 levels (line 1, column 33)");
         /* Brackets inside a text do not count. */
         strcpy(deep, "{\"na/m~e\":\"\\\"[[[\"}");
         assert_string_equal(faults_of(&thing_schema, deep, NULL), "");

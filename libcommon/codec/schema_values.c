@@ -12,6 +12,8 @@
 
 /* ---- faults */
 
+#define POINTER_MAX 500 /* bytes */
+
 static void add_fault(struct cm_faults *faults, struct cm_arena *arena, struct cm_str pointer,
                       const char *detail, va_list args)
 {
@@ -37,15 +39,15 @@ void cm_fault_add(struct cm_faults *faults, struct cm_arena *arena, struct cm_st
 }
 
 /* RFC 6901: "~" and "/" in a member's name are escaped. */
-static void add_reference(struct cm_buf *out, const char *key)
+static void add_reference(struct cm_buf *out, struct cm_str key)
 {
-        for (; *key; key++) {
-                if (*key == '~')
+        for (size_t i = 0; i < key.len; i++) {
+                if (key.data[i] == '~')
                         cm_buf_add_str(out, CM_STR("~0"));
-                else if (*key == '/')
+                else if (key.data[i] == '/')
                         cm_buf_add_str(out, CM_STR("~1"));
                 else
-                        cm_buf_add_char(out, *key);
+                        cm_buf_add_char(out, key.data[i]);
         }
 }
 
@@ -55,10 +57,21 @@ static void add_pointer(struct cm_buf *out, const struct schema_place *place)
                 return;
         add_pointer(out, place->parent);
         cm_buf_add_char(out, '/');
-        if (place->key)
+        if (place->key.data)
                 add_reference(out, place->key);
         else
                 cm_buf_printf(out, "%zu", place->index);
+}
+
+/* A pointer may hold a member's name from outside: cut between code points. */
+static struct cm_str cut(struct cm_str pointer)
+{
+        if (pointer.len > POINTER_MAX) {
+                pointer.len = POINTER_MAX;
+                while (((unsigned char)pointer.data[pointer.len] & 0xC0) == 0x80)
+                        pointer.len--;
+        }
+        return pointer.data ? pointer : CM_STR("");
 }
 
 void schema_fault(const struct schema_context *context, const struct schema_place *place,
@@ -72,7 +85,7 @@ void schema_fault(const struct schema_context *context, const struct schema_plac
         cm_buf_add_str(&pointer, context->base);
         add_pointer(&pointer, place);
         va_start(args, detail);
-        add_fault(context->faults, context->arena, cm_buf_str(&pointer), detail, args);
+        add_fault(context->faults, context->arena, cut(cm_buf_str(&pointer)), detail, args);
         va_end(args);
 }
 
@@ -171,9 +184,6 @@ void schema_store_text(const struct schema_context *context, const struct schema
 
 /* ---- numbers */
 
-/* Above it 15 digits may round to more than a double holds. */
-#define NUMBER_MAX 1e308
-
 static bool range_holds(const struct schema_context *context, const struct schema_place *place,
                         const struct cm_schema *schema, double value)
 {
@@ -201,8 +211,8 @@ void schema_store_integer(const struct schema_context *context, const struct sch
 void schema_store_number(const struct schema_context *context, const struct schema_place *place,
                          const struct cm_schema *schema, double value, void *out)
 {
-        if (fabs(value) > NUMBER_MAX)
-                schema_fault(context, place, "must be at most %g", NUMBER_MAX);
+        if (fabs(value) > SCHEMA_NUMBER_MAX)
+                schema_fault(context, place, "must be at most %g", SCHEMA_NUMBER_MAX);
         else if (range_holds(context, place, schema, value))
                 *(double *)out = value + 0.0; /* -0 is 0 */
 }
