@@ -251,11 +251,13 @@ static void get(const char *path, const char *token, struct reply *reply_r)
         struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_port = htons((uint16_t)port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        const struct timeval patience = { .tv_sec = 5 };
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         size_t len = 0;
         ssize_t n = 1;
 
         memset(reply_r, 0, sizeof(*reply_r));
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
                 dprintf(fd, "GET %s HTTP/1.1\r\nHost: toy\r\nConnection: close\r\n%s%s%s\r\n", path,
                         token ? "Authorization: Bearer " : "", token ? token : "",

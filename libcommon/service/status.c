@@ -163,9 +163,11 @@ static int readyz(struct cm_request *request, CM_UNUSED const void *params,
         return reply(request, ready ? 200 : 503, &body);
 }
 
+/* One that is still being opened is the main thread's business. */
 static bool moves(const struct worker *worker)
 {
-        return cm_monotonic_us() - cm_loop_heartbeat_us(worker->public.loop) < STUCK_US;
+        return !atomic_load(&worker->open) ||
+               cm_monotonic_us() - cm_loop_heartbeat_us(worker->public.loop) < STUCK_US;
 }
 
 static int healthz(struct cm_request *request, CM_UNUSED const void *params,

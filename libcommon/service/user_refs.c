@@ -208,12 +208,16 @@ static void tell_workers(const struct user_ref *fact)
         struct worker *here = worker_here();
 
         for (size_t i = 0; here && i < here->daemon->worker_count; i++) {
-                struct expectation *expectation = CM_NEW(struct expectation);
+                struct worker *worker = &here->daemon->workers[i];
+                struct expectation *expectation;
 
-                expectation->worker = &here->daemon->workers[i];
+                if (!atomic_load(&worker->open))
+                        continue;
+                expectation = CM_NEW(struct expectation);
+                expectation->worker = worker;
                 expectation->user_id = fact->user_id;
                 expectation->version = fact->version;
-                cm_loop_post(expectation->worker->public.loop, expect, expectation);
+                cm_loop_post(worker->public.loop, expect, expectation);
         }
 }
 

@@ -350,6 +350,7 @@ static void *run(void *arg)
         here = worker;
         worker->start_result = open_all(worker);
         if (worker->start_result == 0) {
+                atomic_store(&worker->open, true);
                 cm_server_start(worker->server);
                 cm_loop_each_turn(worker->public.loop, each_turn, worker);
                 cm_loop_defer(worker->public.loop, begin_life, worker);
