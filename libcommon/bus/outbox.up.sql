@@ -41,13 +41,20 @@ CREATE TABLE outbox_group (
         seen_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- For an operator, after this database was restored from a backup: the stream has positions that this database does
--- not remember having given. Later events get positions far above them.
-CREATE FUNCTION outbox_restored() RETURNS bigint LANGUAGE sql AS $$
+-- For an operator, after this database was restored from a backup: the stream holds positions that this database does
+-- not remember having given, and the transaction ids in its rows may be another cluster's. All that is kept is sent
+-- again, at positions far above; the inboxes of the readers know what they had. To be run by the owner.
+CREATE FUNCTION outbox_restored() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+        first bigint := (SELECT coalesce(max(first_position + events), 1) FROM outbox_range);
+BEGIN
+        UPDATE outbox_relay SET term = term + 1;
+        UPDATE outbox SET xid = pg_current_xact_id();
+        DELETE FROM outbox_range;
         INSERT INTO outbox_range (first_position, events, is_void, first_xid, first_id, last_xid, last_id)
-        SELECT coalesce(max(first_position + events), 1), 1000000000, true, pg_current_xact_id(), 0, pg_current_xact_id(), 0
-        FROM outbox_range
-        RETURNING first_position + events;
+        VALUES (first, 1000000000, true, '0', 0, '0', 0);
+        RETURN first + 1000000000;
+END
 $$;
 
 -- The service's own role is its owner's name without "_owner".

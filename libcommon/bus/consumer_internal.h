@@ -1,0 +1,115 @@
+#pragma once
+#include "base/arena.h"
+#include "base/map.h"
+#include "bus/consumer.h"
+#include "sys/fiber.h"
+
+/* What the files of the consumer share. Nobody else includes this. */
+
+#define CONSUMER_MAX_STREAMS 8
+
+/* A stream of facts that the group reads. */
+struct consumer_stream {
+        struct cm_str name;
+        struct cm_str key;
+        int64_t seen;        /* last position read by this process */
+        int64_t asked_first; /* what was last asked of the owner */
+        int64_t asked_last;
+        bool is_suspicious; /* a position was missing in between */
+        bool has_moved;     /* something was committed since the last look */
+        int64_t next_look_us;
+};
+
+enum entry_fate {
+        ENTRY_EFFECT, /* a handler is to see it, unless the inbox knows it */
+        ENTRY_SKIP,   /* nobody subscribed to its type */
+        ENTRY_VOID,   /* no event: the owner says that positions mean nothing */
+        ENTRY_DEAD,
+        ENTRY_LATER, /* failed; stays pending until it is claimed again */
+};
+
+struct consumer_entry {
+        struct cm_str key; /* of the Redis stream that it came by */
+        struct cm_str id;
+        const struct cm_redis_reply *fields;
+        struct consumer_stream *stream; /* NULL: of none that we read */
+        enum entry_fate fate;
+        int attempt;
+        const char *reason; /* of a dead letter; static text, a metric's label */
+        struct cm_str detail;
+        int64_t first_position; /* 0: none */
+        int64_t last_position;
+        struct cm_event event;
+        const struct cm_subscription *subscription;
+        void *fact;
+        bool is_new; /* the inbox did not know it */
+};
+
+struct cm_consumer {
+        struct cm_loop *loop;
+        struct cm_consumer_config config;
+        struct cm_redis *reader; /* blocks */
+        struct cm_arena names;
+        struct cm_arena arena; /* of the batch */
+        struct cm_str group;
+        struct cm_str name; /* of this process start */
+        struct cm_str redelivery;
+        struct cm_str dead;
+        struct consumer_stream streams[CONSUMER_MAX_STREAMS];
+        size_t stream_count;
+
+        struct consumer_entry *work; /* what the heartbeat keeps alive */
+        size_t work_count;
+        bool has_groups;
+        int64_t next_claim_us;
+        int64_t next_prune_us;
+
+        struct cm_fiber *fiber;
+        struct cm_cond stopped;
+        bool is_stopping;
+        int fibers; /* that have not ended */
+};
+
+struct consumer_stream *consumer_stream_find(struct cm_consumer *consumer, struct cm_str name);
+/* Sets the current fiber's deadline for one step. */
+void consumer_limit(int64_t duration_us);
+
+/* consumer_entry.c: what an entry is */
+void consumer_entry_read(struct cm_consumer *consumer, struct cm_str key,
+                         const struct cm_redis_reply *entry, int attempt,
+                         struct consumer_entry *entry_r);
+void consumer_entry_kill(struct consumer_entry *entry, const char *reason, struct cm_str detail);
+
+/* consumer_batch.c: from entries to effects. Suspends. 0, or why nothing of it can be done now. */
+int consumer_work(struct cm_consumer *consumer, struct consumer_entry *entries,
+                  size_t count) CM_MUST_CHECK;
+
+/* consumer_store.c: the inbox. All suspend. */
+int consumer_store_open(struct cm_consumer *consumer, struct cm_str stream) CM_MUST_CHECK;
+/* Marks those entries is_new that the inbox did not have. */
+int consumer_store_enter(struct cm_pg_tx *tx, struct consumer_entry *entries,
+                         size_t count) CM_MUST_CHECK;
+int consumer_store_done(struct cm_pg_tx *tx, const struct consumer_entry *entries,
+                        size_t count) CM_MUST_CHECK;
+/* Joins what is done to the position. Ranges beyond it are returned in the arena, by position. */
+struct consumer_range {
+        int64_t first;
+        int64_t last;
+};
+int consumer_store_advance(struct cm_consumer *consumer, struct cm_str stream,
+                           struct cm_arena *arena, int64_t *position_r,
+                           struct consumer_range **beyond_r, size_t *count_r) CM_MUST_CHECK;
+int consumer_store_prune(struct cm_consumer *consumer) CM_MUST_CHECK;
+
+/* consumer_group.c: the group in Redis. All suspend. */
+int consumer_group_open(struct cm_consumer *consumer) CM_MUST_CHECK;
+/* Acknowledges, and moves dead letters away. */
+void consumer_group_finish(struct cm_consumer *consumer, struct consumer_entry *entries,
+                           size_t count);
+void consumer_group_keep_alive(struct cm_consumer *consumer);
+/* Takes over one entry that shows no life: *entry_r, or count 0. */
+int consumer_group_claim(struct cm_consumer *consumer, struct cm_str key,
+                         struct consumer_entry *entry_r, size_t *count_r) CM_MUST_CHECK;
+
+/* consumer_gap.c: looks for positions that are nowhere and asks the owner for them. Suspends. */
+int consumer_gap_look(struct cm_consumer *consumer, struct consumer_stream *stream) CM_MUST_CHECK;
