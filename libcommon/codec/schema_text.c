@@ -1,38 +1,31 @@
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "codec/json_tree.h"
 #include "codec/schema_internal.h"
 
 /* Parameters of paths, queries and headers: the same schemas, from bare text. */
 
-static bool is_number(struct cm_str text)
+static bool is_digit(char c)
 {
-        static const char allowed[] = "+-.0123456789eE";
-
-        if (!text.len || text.len > 64 || strchr("+.eE", text.data[0]))
-                return false;
-        for (size_t i = 0; i < text.len; i++)
-                if (!text.data[i] || !strchr(allowed, text.data[i]))
-                        return false;
-        return true;
+        return c >= '0' && c <= '9';
 }
 
+/* As in JSON: no blanks, no leading zeros, no plus, nothing hexadecimal. */
 static void number_from_text(const struct schema_context *context, const struct cm_schema *schema,
                              struct cm_str text, void *out)
 {
-        char copy[65] = "", *end = copy;
-        double value = NAN;
+        const struct cm_json_node *node = NULL;
+        struct cm_json_error error;
 
-        if (is_number(text)) {
-                memcpy(copy, text.data, text.len);
-                copy[text.len] = '\0';
-                value = strtod(copy, &end);
-        }
-        if (end == copy || *end || !isfinite(value))
-                schema_fault(context, NULL, "must be a number");
+        if (text.len && is_digit(text.data[text.len - 1]) &&
+            (is_digit(text.data[0]) || text.data[0] == '-'))
+                node = cm_json_parse(text, context->arena, &error);
+        if (node && node->type == CM_JSON_INTEGER)
+                schema_store_number(context, NULL, schema, (double)node->integer, out);
+        else if (node && node->type == CM_JSON_REAL)
+                schema_store_number(context, NULL, schema, node->real, out);
         else
-                schema_store_number(context, NULL, schema, value, out);
+                schema_fault(context, NULL, "must be a number");
 }
 
 static void decode_scalar(const struct schema_context *context, const struct cm_schema *schema,
