@@ -19,7 +19,7 @@ def check(daemon, token: str, *options: str):
         [program, "--config-file", SUPPORT / "schemathesis.toml", "run", f"{daemon.url}/openapi.json", "--url", daemon.url,
          "-H", f"Authorization: Bearer {token}", "--checks", "all", "--max-examples", EXAMPLES, "--seed", "1",
          "--suppress-health-check", "all", "--request-timeout", "30", *options],
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(SUPPORT), "NO_COLOR": "1"},
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "support.schemathesis_hooks", "PYTHONPATH": str(SUPPORT.parent), "NO_COLOR": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-20000:]
     assert daemon.is_ready()
