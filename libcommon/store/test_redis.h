@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +31,19 @@ static inline bool test_redis_is_installed(void)
         return access("/usr/bin/redis-server", X_OK) == 0;
 }
 
+/* The socket is there a moment before anybody may connect to it. */
+static inline bool test_redis_listens(const struct test_redis *server)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool listens;
+
+        strcpy(address.sun_path, server->socket);
+        listens = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+        close(fd);
+        return listens;
+}
+
 static inline void test_redis_boot(struct test_redis *server)
 {
         server->pid = fork();
@@ -44,7 +59,7 @@ static inline void test_redis_boot(struct test_redis *server)
                       "--maxmemory-policy", "noeviction", NULL);
                 _exit(127);
         }
-        for (int i = 0; i < 500 && access(server->socket, F_OK); i++)
+        for (int i = 0; i < 500 && !test_redis_listens(server); i++)
                 usleep(10000);
 }
 
