@@ -303,6 +303,7 @@ int cm_server_new(const struct cm_server_config *config, struct cm_server **serv
         cm_list_init(&server->spare_requests);
         cm_cond_init(&server->quiet);
         cm_trace_source_init(&server->trace);
+        server->attempts = cm_map_new();
         cm_cursor_key_init(&server->cursor_key, config->cursor_secret);
         r = open_all(server);
         if (r < 0)
@@ -367,6 +368,7 @@ void cm_server_free(struct cm_server **server)
                 cm_buf_deinit(&it->spare_outs[--it->spare_out_count]);
         blocks_deinit(&it->small);
         blocks_deinit(&it->large);
+        cm_map_free(&it->attempts, NULL);
         cm_router_free(&it->router);
         cm_peer_rule_free(&it->peers);
         cm_free(it);

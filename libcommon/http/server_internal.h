@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "http/body.h"
 #include "http/cursor.h"
 #include "http/head.h"
@@ -41,6 +42,7 @@ struct cm_server {
         struct cm_peer_rule *peers;
         struct cm_trace_source trace;
         struct cm_cursor_key cursor_key;
+        struct cm_map *attempts; /* idempotency keys being worked on, for idempotency.c */
 
         struct cm_list connections;
         size_t connection_count;

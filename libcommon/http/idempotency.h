@@ -1,0 +1,57 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "http/request.h"
+#include "store/pg.h"
+
+/*
+ * Idempotency-Key for routes that create something: the answer is stored in the transaction of the
+ * effect (table idempotency_key, see idempotency.up.sql) and replayed verbatim when the key comes
+ * again.
+ *
+ *     CM_CLEANUP(cm_idempotency_deinit) struct cm_idempotency attempt;
+ *     CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+ *
+ *     r = cm_idempotency_init(&attempt, request);       (400, or 409 while the first one runs)
+ *     if (r == 0) r = cm_pg_begin(pg, &scope, &tx);     (the scope must name the user)
+ *     if (r == 0) r = cm_idempotency_claim(&attempt, tx);
+ *     if (r) return r < 0 ? r : 0;                      (positive: it has replied)
+ *     … the effect, inside tx …
+ *     return cm_idempotency_commit_json(&attempt, &tx, 201, &thing_schema, &thing);
+ *
+ * Without the header all of this is an ordinary transaction. Routes where a request is one row keep
+ * the key in columns of that row instead; they use cm_idempotency_key() alone.
+ */
+#define CM_IDEMPOTENCY_DIGEST 32
+
+struct cm_idempotency {
+        struct cm_request *request;
+        bool is_keyed;
+        bool is_noted; /* in the server's list of running attempts */
+        uint8_t key[CM_IDEMPOTENCY_DIGEST];
+        uint8_t digest[CM_IDEMPOTENCY_DIGEST]; /* of method, path, query and body */
+};
+
+/* The key: 1 to 255 visible ASCII characters, with or without the quotes of a structured field;
+ * absent when there is none. Returns 0, or a positive value after it has replied 400. */
+int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r) CM_MUST_CHECK;
+
+/* The route must have a scope. 0, or positive after a reply. */
+int cm_idempotency_init(struct cm_idempotency *attempt, struct cm_request *request) CM_MUST_CHECK;
+void cm_idempotency_deinit(struct cm_idempotency *attempt); /* for CM_CLEANUP */
+
+/* First in the transaction. 0 to go on; positive after a reply: the stored answer, 422 when the key
+ * was used for another request, 409 when another replica is at it. Suspends. */
+int cm_idempotency_claim(struct cm_idempotency *attempt, struct cm_pg_tx *tx) CM_MUST_CHECK;
+
+/* Last: stores the answer with the present reply headers Location and ETag, commits, replies.
+ * Returns 0 or a negative error; then nothing was replied. Suspends. */
+int cm_idempotency_commit(struct cm_idempotency *attempt, struct cm_pg_tx **tx, int status,
+                          const char *content_type, struct cm_str body) CM_MUST_CHECK;
+int cm_idempotency_commit_json(struct cm_idempotency *attempt, struct cm_pg_tx **tx, int status,
+                               const struct cm_schema *schema, const void *value) CM_MUST_CHECK;
+
+/* Forgets answers older than `age_us`, some thousands at a time; how many in *count_r. Suspends. */
+int cm_idempotency_forget(struct cm_pg *pg, int64_t age_us, int64_t *count_r) CM_MUST_CHECK;
