@@ -134,6 +134,16 @@ static size_t decode_sequence(struct cm_str raw, struct cm_buf *out)
         return len;
 }
 
+/* How many bytes at the start mean themselves. */
+static size_t plain_length(const char *at, const char *end)
+{
+        const char *start = at;
+
+        while (at < end && *at >= ' ' && *at != '&' && *at != 0x7F)
+                at++;
+        return (size_t)(at - start);
+}
+
 struct cm_str apple_text_decode(struct cm_str raw, struct cm_buf *out)
 {
         size_t start = out->len, i = 0;
@@ -141,14 +151,17 @@ struct cm_str apple_text_decode(struct cm_str raw, struct cm_buf *out)
         while (i < raw.len) {
                 struct cm_str rest = { raw.data + i, raw.len - i };
                 unsigned char c = (unsigned char)raw.data[i];
+                size_t plain = plain_length(rest.data, rest.data + rest.len);
 
-                if (c == '&') {
+                if (plain) {
+                        put(out, rest.data, plain);
+                        i += plain;
+                } else if (c == '&') {
                         i += decode_reference(rest, out);
                 } else if (c >= 0x80) {
                         i += decode_sequence(rest, out);
                 } else {
-                        if (!put_control(out, c))
-                                put(out, &raw.data[i], 1);
+                        put_control(out, c);
                         i++;
                 }
         }
@@ -303,13 +316,14 @@ static bool normalise(__int128 value, int scale, int64_t most, struct apple_deci
 bool apple_decimal_parse(struct cm_str text, struct apple_decimal *decimal_r)
 {
         struct cm_str trimmed = cm_str_trim(text);
-        const char *at = trimmed.data, *end = trimmed.data + trimmed.len;
+        const char *at = trimmed.data, *end;
         struct apple_decimal decimal = { 0 };
         bool negative;
         int exponent;
 
         if (trimmed.len == 0 || trimmed.len > 400)
                 return false;
+        end = at + trimmed.len;
         negative = *at == '-';
         at = parse_digits(at + (*at == '-' || *at == '+'), end, &decimal);
         if (!at || !parse_exponent(at, end, &exponent))

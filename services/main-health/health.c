@@ -5,6 +5,7 @@
 int health_worker_start(struct cm_worker *worker)
 {
         struct health *health = CM_NEW(struct health);
+        int r;
 
         worker->object = health;
         health->pg = worker->pg;
@@ -12,7 +13,8 @@ int health_worker_start(struct cm_worker *worker)
         health->persons = person_store_new(worker->pg);
         health->cache = worker->cache;
         health->vitals = vitals_cache_new(worker->cache);
-        return event_store_new(worker->pg, &health->events);
+        r = event_store_new(worker->pg, &health->events);
+        return r ? r : imports_start(worker, health->persons, health->vitals, &health->imports);
 }
 
 void health_worker_stop(struct cm_worker *worker)
@@ -21,6 +23,7 @@ void health_worker_stop(struct cm_worker *worker)
 
         if (!health)
                 return;
+        imports_stop(&health->imports);
         event_store_free(&health->events);
         vitals_cache_free(&health->vitals);
         person_store_free(&health->persons);

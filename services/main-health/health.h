@@ -1,5 +1,6 @@
 #pragma once
 #include "event_store.h"
+#include "imports.h"
 #include "person_store.h"
 #include "service/service.h"
 #include "sys/zones.h"
@@ -13,6 +14,7 @@ struct health {
         struct vitals_cache *vitals;
         struct cm_cache *cache;
         struct cm_pg *pg;
+        struct imports *imports;
 };
 
 int health_worker_start(struct cm_worker *worker);

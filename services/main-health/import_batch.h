@@ -32,5 +32,6 @@ struct import_batch {
         size_t finding_count;
         struct import_progress progress;
         struct cm_buf summary; /* JSON of ImportSummary */
+        int64_t start;         /* offset where the batch begins */
         bool last;             /* the file ends with it */
 };

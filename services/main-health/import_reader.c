@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { PIECE_SIZE = 128 << 10 };
+enum { PIECE_SIZE = 128 << 10, MAX_STRETCH = 16 << 20 };
 
 struct import_reader {
         struct import_source *source;
@@ -17,6 +17,7 @@ struct import_reader {
         struct apple_facts facts;
         struct cm_arena arena; /* the home zone's name */
         bool fed;              /* the scanner has a piece */
+        int64_t offset;        /* where the next batch begins */
         char piece[PIECE_SIZE];
 };
 
@@ -54,6 +55,7 @@ static int skip_to(struct import_reader *reader, const struct import_progress *f
                 left -= (int64_t)len;
                 len = 0;
         }
+        reader->offset = from->offset;
         apple_scan_resume(reader->scan, from->offset, from->line);
         apple_map_resume(reader->map, from->records, from->rejected);
         if (left > 0) {
@@ -139,19 +141,21 @@ static int next_piece(struct import_reader *reader)
         return 0;
 }
 
-static bool is_full(const struct import_batch *batch)
+/* Also after a long stretch in which nothing was understood, so that progress is seen and kept. */
+static bool is_full(const struct import_batch *batch, const struct apple_token *last)
 {
-        return batch->event_count + 2 > IMPORT_BATCH_EVENTS;
+        return batch->event_count + 2 > IMPORT_BATCH_EVENTS ||
+               last->offset - batch->start > MAX_STRETCH;
 }
 
 /* Until the batch is full between two records, or the document ends. */
 static int fill(struct import_reader *reader, struct import_batch *batch)
 {
-        struct apple_token token;
+        struct apple_token token = { .offset = batch->start };
         int r;
 
         while (!apple_map_is_complete(reader->map)) {
-                if (is_full(batch) && apple_map_is_between(reader->map))
+                if (is_full(batch, &token) && apple_map_is_between(reader->map))
                         return 0;
                 r = reader->fed ? apple_scan_next(reader->scan, &token) : APPLE_SCAN_MORE;
                 if (r == APPLE_SCAN_MORE)
@@ -176,9 +180,11 @@ int import_reader_fill(struct import_reader *reader, struct import_batch *batch)
         cm_arena_reset(&batch->arena);
         batch->event_count = batch->finding_count = 0;
         batch->last = false;
+        batch->start = reader->offset;
         cm_buf_reset(&batch->summary);
         r = fill(reader, batch);
         apple_scan_position(reader->scan, &batch->progress.offset, &batch->progress.line);
+        reader->offset = batch->progress.offset;
         apple_map_counts(reader->map, &batch->progress);
         import_tally_encode(reader->tally, &batch->summary);
         return r;

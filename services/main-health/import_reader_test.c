@@ -142,7 +142,7 @@ static const struct {
           "><MetadataEntry key=\"HKTimeZone\" value=\"Mars/Base\"/></Record>",
           "heart_rate" WHEN "{\"value\":72,\"unit\":\"/min\"}\n" },
         { "<Record type=\"" Q "HeartRate\" value=\"72\" startDate=\"2024-07-01 23:30:00 -0930\" "
-                              "endDate=\"2024-07-01 23:30:00 -0930\"/>",
+          "endDate=\"2024-07-01 23:30:00 -0930\"/>",
           "heart_rate 2024-07-02T09:00:00Z - 2024-07-01 -09:30 apple_health "
           "{\"value\":72,\"unit\":\"/min\"}\n" },
         { "<Record type=\"" Q
@@ -202,13 +202,13 @@ static const struct {
           "HeartRate\" value=\"72\" startDate=\"0000-00-00 00:00:00 +0000\" endDate=\"x\"/>",
           "line 2 HeartRate: startDate is not a time\n" },
         { "<Record type=\"" Q "HeartRate\" value=\"72\" startDate=\"0001-01-01 00:00:00 +0000\" "
-                              "endDate=\"2024-01-01 00:00:00 +0000\"/>",
+          "endDate=\"2024-01-01 00:00:00 +0000\"/>",
           "line 2 HeartRate: startDate is before 1900\n" },
         { "<Record type=\"" Q "HeartRate\" value=\"72\" startDate=\"9999-01-01 00:00:00 +0000\" "
-                              "endDate=\"9999-01-01 00:00:00 +0000\"/>",
+          "endDate=\"9999-01-01 00:00:00 +0000\"/>",
           "line 2 HeartRate: endDate is in the future\n" },
         { "<Record type=\"" Q "HeartRate\" value=\"72\" startDate=\"2024-01-02 00:00:00 +0000\" "
-                              "endDate=\"2024-01-01 00:00:00 +0000\"/>",
+          "endDate=\"2024-01-01 00:00:00 +0000\"/>",
           "line 2 HeartRate: endDate is before startDate\n" },
         { "<Record type=\"" C "SleepAnalysis\" value=\"x\" " TO "/>",
           "line 2 SleepAnalysis: value is no known stage of sleep\n" },

@@ -1,0 +1,3 @@
+DROP TABLE import_queue;
+DROP TABLE import_findings;
+DROP TABLE imports;
