@@ -3,6 +3,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "http/server.h"
 #include "service/service.h"
 #include "sys/fiber.h"
@@ -26,6 +27,7 @@ struct worker {
         struct cm_redis *signals; /* subscriptions */
         struct cm_server *server;
         struct guard *guard;
+        struct cm_map *leases; /* guard_limit.c: requests of people that were counted in advance */
         struct user_ref_cache *refs;
         struct cm_fiber *fiber;
         bool ending;

@@ -24,3 +24,5 @@ int guard_limit_address(struct worker *worker, struct cm_request *request,
                         const struct cm_route *route) CM_MUST_CHECK;
 int guard_limit_user(struct worker *worker, struct cm_request *request,
                      const struct cm_route *route) CM_MUST_CHECK;
+/* Drops what the worker holds of limits, when it ends or holds too many. */
+void guard_limit_forget(struct worker *worker);

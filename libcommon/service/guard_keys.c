@@ -68,6 +68,7 @@ void guard_free(struct guard **guard)
         cm_key_set_free(&(*guard)->keys);
         cm_token_cache_free(&(*guard)->tokens);
         cm_buf_deinit(&(*guard)->jwks);
+        guard_limit_forget((*guard)->worker);
         cm_free(*guard);
         *guard = NULL;
 }

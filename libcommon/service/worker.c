@@ -15,7 +15,7 @@
  * started by it and has ended when it ends.
  */
 #define STACK_SIZE    (64 * 1024)
-#define KEEP_STACKS   16
+#define KEEP_STACKS   256
 #define TICK_US       CM_SECOND
 #define POLL_FIRST_US (2 * CM_MILLISECOND)
 #define POLL_MAX_US   (500 * CM_MILLISECOND)

@@ -191,12 +191,21 @@ static void send(struct batch *batch)
         batch->gather->in_flight++;
 }
 
+/* The first statement leaves with whatever there is. A further one beside it only pays when it is
+ * wide: a commit costs the same for one row as for a hundred, and while it waits it widens. */
+static bool may_send(const struct cm_pg_gather *gather)
+{
+        size_t enough = gather->in_flight ? gather->spec.max_rows / 4 : 1;
+
+        return gather->in_flight < gather->spec.max_in_flight && gather->waiting_count >= enough;
+}
+
 static void dispatch(void *arg)
 {
         struct cm_pg_gather *gather = arg;
 
         gather->scheduled = false;
-        while (gather->waiting_count && gather->in_flight < gather->spec.max_in_flight) {
+        while (may_send(gather)) {
                 size_t room = gather->waiting_count < gather->spec.max_rows ? gather->waiting_count
                                                                             : gather->spec.max_rows;
                 struct batch *batch = batch_new(gather, room);
@@ -214,7 +223,7 @@ static void dispatch(void *arg)
 /* At the end of the turn, so that all requests of one turn leave together. */
 static void schedule(struct cm_pg_gather *gather)
 {
-        if (gather->scheduled || gather->in_flight >= gather->spec.max_in_flight)
+        if (gather->scheduled || !may_send(gather))
                 return;
         gather->scheduled = true;
         cm_loop_defer(gather->pg->loop, dispatch, gather);
