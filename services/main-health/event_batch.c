@@ -330,8 +330,12 @@ static int run(struct batch *batch)
 int health_event_batch(struct cm_request *request)
 {
         struct batch batch = { .request = request, .health = cm_request_service(request) };
-        int r = person_store_get(batch.health->persons, cm_request_arena(request),
-                                 &cm_request_claims(request)->sub, &batch.person);
+        int r;
+
+        if (cm_request_content_length(request) == 0)
+                return cm_reply_invalid(request, "", "must have at least one line");
+        r = person_store_get(batch.health->persons, cm_request_arena(request),
+                             &cm_request_claims(request)->sub, &batch.person);
 
         if (r)
                 return r;

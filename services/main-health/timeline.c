@@ -13,6 +13,8 @@
  */
 enum { DEFAULT_LIMIT = 30 };
 
+#define NO_SUBTYPE INT16_MAX /* no event has it */
+
 struct place {
         cm_time occurred_at;
         struct cm_uuid id;
@@ -26,6 +28,29 @@ struct filters {
         cm_time from, to;
 };
 
+/* A subtype alone says its type as well, unless several types have one of that name. One that the
+ * given type does not have filters out everything. */
+static int read_subtype(struct cm_request *request, int32_t any_subtype, struct filters *filters)
+{
+        struct cm_str name = cm_str_from(cm_schema_enum_name(&any_subtype_schema, any_subtype));
+        int types = 0;
+
+        if (!filters->event_type) {
+                for (int16_t type = 1; type <= HEALTH_EVENT_TYPE_NOTE; type++) {
+                        if (!event_subtype_find(type, name))
+                                continue;
+                        filters->event_type = type;
+                        types++;
+                }
+                if (types > 1)
+                        return cm_reply_invalid(request, "/query/event_type",
+                                                "is required: several types have this subtype")
+                                       ?: REPLIED;
+        }
+        filters->event_subtype = event_subtype_find(filters->event_type, name) ?: NO_SUBTYPE;
+        return 0;
+}
+
 static int read_filters(struct cm_request *request, const struct health_event_list_params *params,
                         struct filters *filters_r)
 {
@@ -38,17 +63,9 @@ static int read_filters(struct cm_request *request, const struct health_event_li
                 params->has_include_voided == CM_PRESENT && params->include_voided;
         if (params->has_event_type == CM_PRESENT)
                 filters_r->event_type = (int16_t)params->event_type;
-        if (params->has_event_subtype != CM_PRESENT)
-                return 0;
-        if (!filters_r->event_type)
-                return cm_reply_invalid(request, "/query/event_subtype", "needs event_type")
-                               ?: REPLIED;
-        filters_r->event_subtype = event_subtype_find(filters_r->event_type, params->event_subtype);
-        if (!filters_r->event_subtype)
-                return cm_reply_invalid(request, "/query/event_subtype",
-                                        "is not a subtype of this type")
-                               ?: REPLIED;
-        return 0;
+        return params->has_event_subtype == CM_PRESENT
+                       ? read_subtype(request, params->event_subtype, filters_r)
+                       : 0;
 }
 
 static struct cm_str bytes_of(const void *data, size_t len)

@@ -173,7 +173,10 @@ def test_filters_and_their_faults(patient):
     assert len(items(person, event_type="vital", event_subtype="height")) == 0
     times = {"from": "2026-01-01T01:00:00Z", "to": "2026-01-01T03:00:00Z"}
     assert len(items(person, **times)) == 3  # 01:00, 02:00, 02:30
-    problem(person.health.get("/v1/health-events", params={"event_subtype": "weight"}), 400, None, "/query/event_subtype")
+    assert len(items(person, event_subtype="weight")) == 1
+    assert len(items(person, event_type="mood", event_subtype="weight")) == 0
+    problem(person.health.get("/v1/health-events", params={"event_subtype": "other"}), 400, None, "/query/event_type")
+    problem(person.health.get("/v1/health-events", params={"event_subtype": "wait"}), 400, None, "/query/event_subtype")
     problem(person.health.get("/v1/health-events", params={"limit": 0}), 400, None, "/query/limit")
     problem(person.health.get("/v1/health-events", params={"cursor": "made-up"}), 400, None, "/query/cursor")
     cursor = person.health.get("/v1/health-events", params={"limit": 1}).json()["next_cursor"]
@@ -270,7 +273,8 @@ def test_ten_thousand_lines(stack, patient):
 
 
 def test_an_empty_batch(patient):
-    assert send_batch(patient(), []) == []
+    answer = patient().health.post("/v1/health-events/batch", headers={"Content-Type": "application/x-ndjson"})
+    problem(answer, 422, "invalid", "")
 
 
 # ---- days
