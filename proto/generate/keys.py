@@ -18,7 +18,7 @@ COMMANDS = {
                "exists eval evalsha").split(),
 }
 # A consumer of another service's stream reads and acknowledges, and cannot add or trim.
-CONSUMER_COMMANDS = "xreadgroup xread xack xclaim xautoclaim xpending xgroup xinfo xlen xrange xrevrange exists".split()
+CONSUMER_COMMANDS = "xreadgroup xread xack xclaim xautoclaim xpending xgroup|create xinfo xlen xrange xrevrange exists".split()
 COMMON_COMMANDS = ("auth hello ping quit reset select echo time wait info command client|setname client|id client|info "
                    "client|no-evict config|get script|load script|exists multi exec discard "
                    "subscribe unsubscribe psubscribe punsubscribe publish").split()

@@ -62,6 +62,8 @@ REFUSED = [
     ("salus-main-health", "XADD s1:events:auth * a b"),
     ("salus-main-health", "XTRIM s1:events:auth MAXLEN 0"),
     ("salus-main-health", "DEL s1:events:auth"),
+    ("salus-main-health", "XGROUP DESTROY s1:events:auth other"),
+    ("salus-main-health", "XGROUP DELCONSUMER s1:events:auth other one"),
     ("salus-main-health", "XDEL s1:events:auth 1-0"),
     ("salus-operator", "FLUSHALL"),
 ]
