@@ -21,10 +21,11 @@ warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmiss
             -Wno-missing-field-initializers -Wno-format-nonliteral
 hardening := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
 flags_release := -O2 -g $(hardening)
-flags_debug   := -O0 -g3
-flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
-flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN
-flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN
+# CM_FAULTS: tests may ask a daemon to die at a certain place; a release has no such thing.
+flags_debug   := -O0 -g3 -DCM_FAULTS
+flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS
+flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN -DCM_FAULTS
+flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS
 link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))

@@ -1,6 +1,7 @@
 #include "bus/consumer.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -299,8 +300,24 @@ static void name_things(struct cm_consumer *consumer)
         }
 }
 
+#ifdef CM_FAULTS
+static enum cm_consumer_fault asked_fault(void)
+{
+        struct cm_str asked = cm_str_from(getenv("TEST_FAULT"));
+
+        if (cm_str_equal(asked, CM_STR("die-before-commit")))
+                return CM_FAULT_DIE_BEFORE_COMMIT;
+        return cm_str_equal(asked, CM_STR("die-before-ack")) ? CM_FAULT_DIE_BEFORE_ACK
+                                                             : CM_FAULT_NONE;
+}
+#endif
+
 static void complete(struct cm_consumer_config *config)
 {
+#ifdef CM_FAULTS
+        if (!config->fault)
+                config->fault = asked_fault();
+#endif
         if (!config->batch)
                 config->batch = BATCH;
         if (!config->max_data)

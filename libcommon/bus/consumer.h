@@ -41,7 +41,8 @@ struct cm_subscription {
 };
 /* A table of subscriptions ends with stream NULL. */
 
-/* Ways to die that tests ask for; in release builds they do nothing. */
+/* Ways to die that tests ask for, in builds with CM_FAULTS only: by the configuration, or for a
+ * whole daemon by TEST_FAULT=die-before-commit or die-before-ack in its environment. */
 enum cm_consumer_fault {
         CM_FAULT_NONE,
         CM_FAULT_DIE_BEFORE_COMMIT,
