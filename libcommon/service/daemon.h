@@ -17,6 +17,8 @@
  */
 struct guard;
 struct user_ref_cache;
+struct cm_relay;
+struct cm_consumer;
 
 struct worker {
         struct cm_worker public;
@@ -29,6 +31,8 @@ struct worker {
         struct guard *guard;
         struct cm_map *leases; /* guard_limit.c: requests of people that were counted in advance */
         struct user_ref_cache *refs;
+        struct cm_relay *relay;       /* the first worker's */
+        struct cm_consumer *consumer; /* likewise */
         struct cm_fiber *fiber;
         bool ending;
         struct cm_cond never;
@@ -70,6 +74,15 @@ int worker_launch(struct worker *worker) CM_MUST_CHECK;
 void worker_drain(struct worker *worker);
 /* Says that the daemon must end, with status 1. Logged by the caller. */
 void daemon_fail(struct daemon *daemon);
+
+/* ---- bus.c: what only the first worker does; nothing in the others */
+
+/* A fiber that looks whether the bus may be used: bus_seen, or the end of the daemon. */
+int bus_check(struct worker *worker, struct cm_group *group) CM_MUST_CHECK;
+int bus_start(struct worker *worker) CM_MUST_CHECK;
+/* Finish what is in hand. They suspend, at the latest until the fiber's deadline. */
+void bus_stop_taking(struct worker *worker);
+void bus_stop_sending(struct worker *worker);
 
 /* ---- status.c: /healthz, /readyz, /metrics */
 extern const struct cm_routes status_routes;

@@ -54,7 +54,7 @@ static void each_turn(void *arg)
         atomic_store_explicit(&worker->pg_ready, cm_pg_is_ready(worker->public.pg),
                               memory_order_relaxed);
         atomic_store_explicit(&worker->bus_ready, bus, memory_order_relaxed);
-        if (bus)
+        if (bus && worker->public.index > 0) /* the first worker asks more: bus.c */
                 atomic_store_explicit(&worker->bus_seen, true, memory_order_relaxed);
         atomic_store_explicit(&worker->cache_ready, cm_redis_is_ready(worker->public.cache_redis),
                               memory_order_relaxed);
@@ -178,6 +178,7 @@ static int start(struct worker *worker)
         if (r)
                 return r;
         cm_server_set_service(worker->server, worker->public.object);
+        r = bus_start(worker);
         atomic_store(&worker->started, true);
         set_stage(worker, "serving");
         cm_log(CM_LOG_INFO, "worker serves", CM_F_INT("worker", worker->public.index));
@@ -194,12 +195,16 @@ static void drain(struct worker *worker, struct guard *guard, struct cm_group *g
         (void)cm_fiber_set_deadline(deadline);
         set_stage(worker, "finishing requests");
         cm_server_stop(worker->server);
+        bus_stop_taking(worker);
         if (cm_server_drain(worker->server))
                 return; /* the main thread says what was left */
+        set_stage(worker, "handing over the stream");
+        bus_stop_sending(worker);
         set_stage(worker, "closing");
         guard_stop(guard);
-        (void)cm_fiber_set_deadline(CM_NEVER);
+        (void)cm_fiber_set_deadline(cm_monotonic_us()); /* now: what still waits is cancelled */
         (void)cm_group_join(group);
+        (void)cm_fiber_set_deadline(deadline);
         if (atomic_exchange(&worker->started, false) && worker->public.service->worker_stop)
                 worker->public.service->worker_stop(&worker->public);
         set_stage(worker, NULL);
@@ -217,6 +222,8 @@ static void life(void *arg)
                 cm_fiber_cancel(worker->fiber);
         cm_group_init(&group);
         r = guard_start(worker->guard, &group);
+        if (!r)
+                r = bus_check(worker, &group);
         if (!r)
                 r = start(worker);
         if (r && r != -CM_E_CANCELLED) {

@@ -1,0 +1,88 @@
+#include "base/error.h"
+#include "bus/consumer.h"
+#include "bus/relay.h"
+#include "service/daemon.h"
+#include "sys/log.h"
+
+/*
+ * The first worker's share in the bus: it asks whether the server may lose streams, moves the
+ * service's own events out and takes those of others in. Replicas do the same; relays agree among
+ * themselves which one leads, and a group's consumers share the work.
+ */
+#define LOOK_AGAIN_US (20 * CM_MILLISECOND)
+
+/* A Redis that evicts streams is found out once it can be asked, and ends the daemon. */
+static void check_fiber(void *arg)
+{
+        struct worker *worker = arg;
+
+        for (;;) {
+                int r = -CM_E_UNAVAILABLE;
+
+                if (cm_redis_is_ready(worker->public.bus))
+                        r = cm_bus_check(worker->public.bus);
+                if (r == 0)
+                        atomic_store(&worker->bus_seen, true);
+                else if (r == -CM_E_CONFIG)
+                        daemon_fail(worker->daemon);
+                if (r == 0 || r == -CM_E_CONFIG || cm_fiber_sleep(LOOK_AGAIN_US))
+                        return;
+        }
+}
+
+int bus_check(struct worker *worker, struct cm_group *group)
+{
+        if (worker->public.index > 0)
+                return 0;
+        return cm_group_start(group, "bus check", check_fiber, worker);
+}
+
+static int start_relay(struct worker *worker)
+{
+        const struct cm_relay_config config = {
+                .service = worker->public.service->name,
+                .conninfo = worker->daemon->settings->database_url,
+                .redis = worker->public.bus,
+        };
+
+        return cm_relay_start(worker->public.loop, &config, &worker->relay);
+}
+
+static int start_consumer(struct worker *worker)
+{
+        const struct cm_consumer_config config = {
+                .group = worker->public.service->name,
+                .subscriptions = worker->public.service->subscriptions,
+                .pg = worker->public.pg,
+                .redis = worker->public.bus,
+                .redis_url = worker->daemon->settings->redis_url,
+                .service = worker->public.object,
+        };
+
+        return cm_consumer_start(worker->public.loop, &config, &worker->consumer);
+}
+
+int bus_start(struct worker *worker)
+{
+        int r = 0;
+
+        if (worker->public.index > 0)
+                return 0;
+        if (worker->public.service->publishes)
+                r = start_relay(worker);
+        if (!r && worker->public.service->subscriptions)
+                r = start_consumer(worker);
+        return r;
+}
+
+void bus_stop_taking(struct worker *worker)
+{
+        if (worker->consumer)
+                cm_consumer_stop(&worker->consumer);
+}
+
+void bus_stop_sending(struct worker *worker)
+{
+        if (worker->relay)
+                cm_relay_stop(&worker->relay);
+}
