@@ -43,8 +43,24 @@ static inline void harness_start(struct harness *it, const struct cm_server_conf
         it->port = cm_server_port(it->server);
 }
 
+static inline void harness_drain(void *arg)
+{
+        struct harness *it = arg;
+
+        cm_server_stop(it->server);
+        assert_int_equal(cm_server_drain(it->server), 0);
+        cm_loop_stop(it->loop);
+}
+
+static inline void harness_begin_drain(void *arg)
+{
+        assert_int_equal(cm_fiber_start("drain", harness_drain, arg, CM_NEVER), 0);
+}
+
 static inline void harness_stop(struct harness *it)
 {
+        cm_loop_defer(it->loop, harness_begin_drain, it);
+        cm_loop_run(it->loop);
         cm_server_free(&it->server);
         cm_fiber_pool_deinit(it->loop);
         cm_loop_free(&it->loop);
