@@ -33,7 +33,7 @@ start_gateway() {
   step "gateway      127.0.0.1:$PORT_GATEWAY"
 }
 
-gateway_digest() { cat "$DATA"/gateway/conf/* 2>/dev/null | sha256sum; }
+gateway_digest() { (cat "$DATA"/gateway/conf/* 2>/dev/null || true) | sha256sum; }
 
 # New workers take over; requests that run end with the old ones.
 reload_gateway() {

@@ -65,14 +65,12 @@ start_redis() {
   local name=$1 port
   [[ $name == redis-bus ]] && port=$PORT_BUS || port=$PORT_CACHE
   as_run_user mkdir -p "$DATA/$name"
-  write_redis_acl "$name"
+  write_redis_acl "$name" "$port"
   if ! process_is_running "$name"; then
     require_port "$name" "$port"
     write_redis_conf "$name" "$port"
     start_process "$name" redis-server "$DATA/$name/redis.conf"
     await_process "$name" 60 redis_answers "$port"
-  else
-    redis_cli "$port" ACL LOAD >/dev/null || die "$name refused its users" "see $DATA/$name/users.acl"
   fi
   step "Redis ${name#redis-}$([[ $name == redis-bus ]] && echo '    ' || echo '  ')127.0.0.1:$port"
 }
@@ -114,5 +112,8 @@ write_redis_acl() {
   done
   (umask 077 && printf '%s\n' "$acl" >"$DATA/$1/users.acl.new")
   ((EUID != 0)) || chown "$RUN_USER:" "$DATA/$1/users.acl.new"
+  ! cmp -s "$DATA/$1/users.acl.new" "$DATA/$1/users.acl" || return 0
   mv "$DATA/$1/users.acl.new" "$DATA/$1/users.acl"
+  # Redis closes the connections of its users when it reads them again: only when something changed.
+  ! process_is_running "$1" || redis_cli "$2" ACL LOAD >/dev/null || die "$1 refused its users" "see $DATA/$1/users.acl"
 }
