@@ -141,6 +141,8 @@ def _user(prefix, service, keys):
     words += ["+" + command for command in sorted(commands | set(COMMON_COMMANDS))]
     streams = [f"~{_pattern(prefix, key, '*')}" for key in read if key.type == "stream"]
     if streams:
+        # One command reads others' streams and one's own redelivery; a selector must allow all of its keys.
+        streams += [f"~{_pattern(prefix, key, service)}" for key in mine if key.type == "stream"]
         words.append(f"({' '.join(streams + ['+' + c for c in CONSUMER_COMMANDS])})")
     return words
 
