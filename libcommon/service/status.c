@@ -217,16 +217,21 @@ bool status_has_route(const struct cm_route *route)
 
 /* ---- gauges */
 
+/* The second number of statm: pages in memory. */
 static int64_t resident_bytes(void)
 {
         FILE *file = fopen("/proc/self/statm", "re");
-        long long pages = 0;
+        char line[128] = "";
+        struct cm_str rest, word;
+        int64_t pages = 0;
 
         if (!file)
                 return 0;
-        if (fscanf(file, "%*s %lld", &pages) != 1)
-                pages = 0;
+        rest = cm_str_from(fgets(line, sizeof(line), file));
         (void)fclose(file);
+        if (!cm_str_split(&rest, ' ', &word) || !cm_str_split(&rest, ' ', &word) ||
+            !cm_str_to_int(word, &pages))
+                return 0;
         return pages * sysconf(_SC_PAGESIZE);
 }
 

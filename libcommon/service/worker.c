@@ -230,8 +230,8 @@ static void life(void *arg)
                 cm_log(CM_LOG_ERROR, "worker did not start", CM_F_ERROR(r));
                 daemon_fail(worker->daemon);
         }
-        if (r != -CM_E_CANCELLED)
-                r = cm_cond_wait(&worker->never); /* until worker_drain() */
+        while (r != -CM_E_CANCELLED) /* by worker_drain() */
+                r = cm_cond_wait(&worker->never);
         drain(worker, worker->guard, &group);
 }
 
