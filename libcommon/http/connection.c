@@ -18,7 +18,6 @@
  * A request's fiber is entered from step_head() or step_body() and may be suspended when that
  * returns. Whatever it does later only schedules advance(), which never runs on a fiber's stack.
  */
-#define LINGER_US     (2 * CM_SECOND)
 #define MIN_BODY_ROOM 1024
 
 static void advance(struct cm_connection *connection);
@@ -542,69 +541,16 @@ void cm_connection_stop(struct cm_connection *connection)
                 advance(connection);
 }
 
-/* ---- time limits */
-
-/* A client that sends or takes nothing for the grace time, or too little in all, is too slow. */
-static bool is_too_slow(const struct cm_connection *connection, int64_t still_us, int64_t total_us,
-                        int64_t bytes)
-{
-        const struct cm_server_limits *limits = limits_of(connection);
-        int64_t earned_us = bytes / limits->min_rate * CM_SECOND;
-
-        return still_us > limits->grace_us || total_us > limits->grace_us + earned_us;
-}
-
-static bool is_slow_reader(const struct cm_connection *connection, int64_t now_us)
-{
-        return connection->blocked_us &&
-               is_too_slow(connection, now_us - connection->progress_us,
-                           now_us - connection->blocked_us, connection->drained);
-}
-
-static bool is_slow_writer(const struct cm_connection *connection, int64_t now_us)
-{
-        int64_t still_us = now_us - connection->since_us;
-
-        if (connection->phase != CM_PHASE_BODY && !connection->reader)
-                return false;
-        return is_too_slow(connection, still_us, still_us + connection->waited_us,
-                           connection->request->framing.received);
-}
-
-static void time_out(struct cm_connection *connection, const char *detail)
+void cm_connection_time_out(struct cm_connection *connection, const char *detail)
 {
         cm_counter_add(&cm_http_timeouts, 1);
+        if (connection->reader) {
+                connection->request->slow = true;
+                wake(&connection->reader, -CM_E_DEADLINE);
+                return;
+        }
         connection->advancing = true;
         (void)refuse(connection, 408, CM_CODE_REQUEST_TIMEOUT, detail);
         connection->advancing = false;
         settle(connection);
-}
-
-static void time_out_reader(struct cm_connection *connection)
-{
-        cm_counter_add(&cm_http_timeouts, 1);
-        connection->request->slow = true;
-        wake(&connection->reader, -CM_E_DEADLINE);
-}
-
-void cm_connection_check(struct cm_connection *connection, int64_t now_us)
-{
-        const struct cm_server_limits *limits = limits_of(connection);
-        int64_t passed_us = now_us - connection->since_us;
-        enum cm_phase phase = connection->phase;
-
-        if (is_slow_reader(connection, now_us)) {
-                cm_counter_add(&cm_http_timeouts, 1);
-                cm_connection_abort(connection);
-        } else if (is_slow_writer(connection, now_us)) {
-                if (connection->reader)
-                        time_out_reader(connection);
-                else
-                        time_out(connection, "the body of the request took too long");
-        } else if (phase == CM_PHASE_HEAD && passed_us > limits->head_us) {
-                time_out(connection, "the head of the request took too long");
-        } else if ((phase == CM_PHASE_IDLE && passed_us > limits->idle_us) ||
-                   (phase == CM_PHASE_LINGER && passed_us > LINGER_US)) {
-                cm_connection_abort(connection);
-        }
 }

@@ -1,10 +1,10 @@
 #include "http/idempotency.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "codec/digest.h"
 #include "errors.h"
 #include "http/server_internal.h"
 
@@ -17,7 +17,7 @@
  */
 #define MAX_KEY 255
 
-_Static_assert(CM_IDEMPOTENCY_DIGEST == crypto_generichash_BYTES, "digest size");
+_Static_assert(CM_IDEMPOTENCY_DIGEST == CM_SHA256_SIZE, "digest size");
 
 int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r)
 {
@@ -39,22 +39,18 @@ int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r)
         return 1;
 }
 
-static void digest_part(crypto_generichash_state *state, struct cm_str part)
-{
-        uint64_t len = part.len;
-
-        (void)crypto_generichash_update(state, (const void *)&len, sizeof(len));
-        (void)crypto_generichash_update(state, (const void *)part.data, part.len);
-}
-
+/* Each part with its length before it, so that none can run into the next. */
 static void digest(uint8_t out[CM_IDEMPOTENCY_DIGEST], const struct cm_str *parts, size_t count)
 {
-        crypto_generichash_state state;
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf all = { 0 };
 
-        (void)crypto_generichash_init(&state, NULL, 0, CM_IDEMPOTENCY_DIGEST);
-        for (size_t i = 0; i < count; i++)
-                digest_part(&state, parts[i]);
-        (void)crypto_generichash_final(&state, out, CM_IDEMPOTENCY_DIGEST);
+        for (size_t i = 0; i < count; i++) {
+                uint64_t len = parts[i].len;
+
+                cm_buf_add(&all, &len, sizeof(len));
+                cm_buf_add_str(&all, parts[i]);
+        }
+        cm_sha256(all.data, all.len, out);
 }
 
 static const struct cm_uuid *user_of(const struct cm_idempotency *attempt)

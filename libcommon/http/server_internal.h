@@ -150,12 +150,16 @@ struct cm_request {
 void cm_connection_new(struct cm_server *server, int fd, const struct sockaddr *peer);
 /* Closes and frees it, unless a request runs: then when that has ended. */
 void cm_connection_abort(struct cm_connection *connection);
-/* Ends what has lasted too long. */
-void cm_connection_check(struct cm_connection *connection, int64_t now_us);
+/* Replies 408, or tells the fiber that reads. */
+void cm_connection_time_out(struct cm_connection *connection, const char *detail);
 /* When the server stops. */
 void cm_connection_stop(struct cm_connection *connection);
 /* Continues with the connection soon: something was replied, or a request has ended. */
 void cm_connection_schedule(struct cm_connection *connection);
+
+/* ---- connection_limits.c */
+/* Ends what has lasted too long. */
+void cm_connection_check(struct cm_connection *connection, int64_t now_us);
 
 /* ---- connection_io.c */
 /* Appends to the output; large pieces are tried on the socket at once. */

@@ -59,18 +59,24 @@ static void format_record(const struct cm_tus_file *file, char out[RECORD_SIZE +
                        checksum(out, (size_t)len));
 }
 
+/* One field of the record, up to the next blank. */
+static bool next_number(struct cm_str *rest, int64_t *number_r)
+{
+        struct cm_str word;
+
+        return cm_str_split(rest, ' ', &word) && cm_str_to_int(word, number_r);
+}
+
 static bool parse_record(const char *text, struct cm_tus_file *file)
 {
+        struct cm_str rest = { text, RECORD_SIZE }, word;
         struct cm_tus_file found = { 0 };
         char again[RECORD_SIZE + 1];
-        long long offset, expires_at;
-        char state;
 
-        if (sscanf(text, "tus1 %20lld %20lld %c", &offset, &expires_at, &state) != 3)
+        if (!cm_str_split(&rest, ' ', &word) || !next_number(&rest, &found.offset) ||
+            !next_number(&rest, &found.expires_at) || !rest.len)
                 return false;
-        found.offset = offset;
-        found.expires_at = expires_at;
-        found.done = state == 'd';
+        found.done = rest.data[0] == 'd';
         format_record(&found, again);
         if (memcmp(again, text, RECORD_SIZE) != 0)
                 return false;
@@ -142,21 +148,29 @@ int cm_tus_file_create(struct cm_tus_file *file, const struct cm_tus_upload *upl
         return 0;
 }
 
-static int read_info(int dir, const struct cm_uuid *id, char text[MAX_INFO + 1], size_t *len_r)
+static int open_info(int dir, const struct cm_uuid *id, int flags, int *fd_r)
 {
         char name[NAME_SIZE];
-        CM_CLEANUP(close_fd)
-        int fd = openat(dir, name_of(id, ".info", name), O_RDONLY | O_CLOEXEC);
+
+        *fd_r = openat(dir, name_of(id, ".info", name), flags | O_CLOEXEC);
+        if (*fd_r >= 0)
+                return 0;
+        return errno == ENOENT ? CM_TUS_NOT_FOUND : failed("open");
+}
+
+static int read_info(int dir, const struct cm_uuid *id, char text[MAX_INFO + 1], size_t *len_r)
+{
+        int fd, r = open_info(dir, id, O_RDONLY, &fd);
         ssize_t n;
 
-        if (fd < 0)
-                return errno == ENOENT ? CM_TUS_NOT_FOUND : failed("open");
+        if (r)
+                return r;
         n = pread(fd, text, MAX_INFO, 0);
-        if (n < RECORD_SIZE)
-                return n < 0 ? failed("read") : -CM_E_IO;
-        text[n] = '\0';
-        *len_r = (size_t)n;
-        return 0;
+        r = n < 0 ? failed("read") : n < RECORD_SIZE ? -CM_E_IO : 0;
+        close(fd);
+        *len_r = n < 0 ? 0 : (size_t)n;
+        text[*len_r] = '\0';
+        return r;
 }
 
 /* The value of a line "name value"; absent when there is none. */
@@ -233,19 +247,19 @@ int cm_tus_file_write(struct cm_tus_file *file, struct cm_str bytes, int64_t at)
 
 int cm_tus_file_commit(struct cm_tus_file *file, const struct cm_uuid *id)
 {
-        char name[NAME_SIZE], record[RECORD_SIZE + 1];
-        CM_CLEANUP(close_fd)
-        int fd = openat(file->dir, name_of(id, ".info", name), O_WRONLY | O_CLOEXEC);
-        int r;
+        char record[RECORD_SIZE + 1];
+        int fd, r = open_info(file->dir, id, O_WRONLY, &fd);
 
-        if (fd < 0)
-                return errno == ENOENT ? CM_TUS_NOT_FOUND : failed("open");
-        if (file->fd >= 0 && fdatasync(file->fd) < 0)
-                return failed("sync");
+        if (r)
+                return r;
         format_record(file, record);
-        r = write_all(fd, (struct cm_str){ record, RECORD_SIZE }, 0);
+        if (file->fd >= 0 && fdatasync(file->fd) < 0)
+                r = failed("sync");
+        if (r == 0)
+                r = write_all(fd, (struct cm_str){ record, RECORD_SIZE }, 0);
         if (r == 0 && fdatasync(fd) < 0)
                 r = failed("sync");
+        close(fd);
         return r;
 }
 

@@ -104,9 +104,9 @@ bool cm_tus_parse_checksum(struct cm_str text, struct cm_tus_checksum *checksum_
         if (!cm_str_split(&text, ' ', &name) || !text.data)
                 return false;
         if (cm_str_equal(name, CM_STR("sha1")))
-                *checksum_r = (struct cm_tus_checksum){ .algorithm = CM_TUS_SHA1, .size = 20 };
+                *checksum_r = (struct cm_tus_checksum){ .kind = CM_CHECKSUM_SHA1, .size = 20 };
         else if (cm_str_equal(name, CM_STR("sha256")))
-                *checksum_r = (struct cm_tus_checksum){ .algorithm = CM_TUS_SHA256, .size = 32 };
+                *checksum_r = (struct cm_tus_checksum){ .kind = CM_CHECKSUM_SHA256, .size = 32 };
         else
                 return false;
         if (!decode_base64(text, &decoded) || decoded.len != checksum_r->size)
