@@ -114,9 +114,7 @@ static void count_lines(struct apple_scan *scan, size_t until)
 
 void apple_scan_feed(struct apple_scan *scan, const char *data, size_t len)
 {
-        CM_ASSERT(scan->pos == scan->len);
-        if (scan->len)
-                count_lines(scan, scan->len);
+        CM_ASSERT(scan->pos == scan->len && scan->counted == scan->len);
         scan->piece_offset += (int64_t)scan->len;
         scan->piece = data;
         scan->len = len;
@@ -593,6 +591,8 @@ int apple_scan_next(struct apple_scan *scan, struct apple_token *token_r)
                         break;
                 }
         }
+        if (r == APPLE_SCAN_MORE) /* now: the caller reads the next piece into the same memory */
+                count_lines(scan, scan->len);
         return r;
 }
 

@@ -49,11 +49,7 @@ static int scan_all(struct cm_str text, size_t split, size_t step,
                         render(scan, &token, out);
                 at += len;
                 end = at + step;
-                if (r == APPLE_SCAN_MORE) { /* the scanner may keep nothing of the piece */
-                        apple_scan_feed(scan, "", 0);
-                        cm_free(piece);
-                        continue;
-                }
+                memset(piece, '\n', len); /* the scanner may keep nothing of the piece */
                 cm_free(piece);
         }
         apple_scan_free(&scan);
