@@ -20,10 +20,10 @@
 /* The columns of an event; data comes as text. */
 #define EVENTS_OF(payload)                                                                         \
         "ROWS FROM (jsonb_to_recordset(" payload ") AS (id text, source text, type text,"          \
-        " \"time\" text, subject text, tenant text, traceparent text, data jsonb))"                \
-        " WITH ORDINALITY AS e(id, source, type, \"time\", subject, tenant, traceparent, data, n)"
+        " time text, subject text, tenant text, traceparent text, data jsonb))"                    \
+        " WITH ORDINALITY AS e(id, source, type, time, subject, tenant, traceparent, data, n)"
 #define EVENT_COLUMNS                                                                              \
-        " e.id::uuid, e.source, e.type, e.\"time\"::timestamptz, e.subject::uuid, e.tenant::uuid," \
+        " e.id::uuid, e.source, e.type, e.time::timestamptz, e.subject::uuid, e.tenant::uuid,"     \
         " e.traceparent, e.data::text"
 #define WAITING(columns)                                                                           \
         "waiting AS (SELECT " columns ", xid, id, event_count,"                                    \

@@ -155,7 +155,7 @@ int import_store_read(struct cm_pg *pg, struct cm_arena *arena, const struct cm_
 static const struct cm_pg_statement read_list = {
         .name = "import_list",
         .sql = "SELECT " COLUMNS " FROM imports WHERE user_id = $1::uuid AND (created_at, id) < "
-                                 "($2::timestamptz, $3::uuid)"
+               "($2::timestamptz, $3::uuid)"
                " ORDER BY created_at DESC, id DESC LIMIT $4::int4",
 };
 

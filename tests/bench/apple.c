@@ -55,7 +55,8 @@ static struct run run_scan(const char *path)
 
 static struct run run_reader(const char *path)
 {
-        const struct import_reader_config config = { .path = path, .home_zone = CM_STR("Europe/Berlin"),
+        const struct import_reader_config config = { .path = path,
+                                                     .home_zone = CM_STR("Europe/Berlin"),
                                                      .now = cm_now(&cm_clock_system) };
         struct import_batch *batch = CM_NEW(struct import_batch);
         struct import_reader *reader;
@@ -90,7 +91,8 @@ static struct run run_expat(const char *path)
                 for (char *odd = piece; (odd = memchr(odd, 0x0B, (size_t)(piece + len - odd)));)
                         *odd = ' ';
                 if (XML_Parse(parser, piece + skip, (int)(len - skip), 0) != XML_STATUS_OK) {
-                        fprintf(stderr, "expat: %s in line %lu\n", XML_ErrorString(XML_GetErrorCode(parser)),
+                        fprintf(stderr, "expat: %s in line %lu\n",
+                                XML_ErrorString(XML_GetErrorCode(parser)),
                                 XML_GetCurrentLineNumber(parser));
                         exit(1);
                 }
@@ -109,8 +111,8 @@ static void report(const char *name, struct run (*fn)(const char *path), const c
         struct run run = fn(path);
 
         us = cm_monotonic_us() - start;
-        printf("%s\t%.1f\t%.0f\t%ld\n", name, (double)run.bytes / (double)us, (double)run.records * 1e6 / (double)us,
-               peak_kib());
+        printf("%s\t%.1f\t%.0f\t%ld\n", name, (double)run.bytes / (double)us,
+               (double)run.records * 1e6 / (double)us, peak_kib());
 }
 
 int main(int argc, char **argv)

@@ -15,9 +15,11 @@ SINGLE_INSERT = r"""
 INSERT INTO health_events (user_id, id, version, event_type, event_subtype, status, occurred_at, zone, local_date,
                            created_at, source, event_data, request_key, request_hash)
 VALUES (('00000000-0000-7000-8000-' || lpad(:person::text, 12, '0'))::uuid,
-        (lpad(to_hex(:n::int8), 8, '0') || '-0000-7000-' || lpad(to_hex(:round::int8), 4, '8') || '-' || lpad(:client_id::text, 12, '0'))::uuid,
+        (lpad(to_hex(:n::int8), 8, '0') || '-0000-7000-' || lpad(to_hex(:round::int8), 4, '8') || '-' ||
+         lpad(:client_id::text, 12, '0'))::uuid,
         1, 5, 1, 1, now(), 'Europe/Berlin', '2026-11-20', now(), 'watch', '{"value": 72.5, "unit": "/min"}',
-        decode(lpad(to_hex(:n::int8), 16, '0') || lpad(to_hex(:client_id::int8 * 65536 + :round::int8), 16, '0'), 'hex'),
+        decode(lpad(to_hex(:n::int8), 16, '0') ||
+               lpad(to_hex(:client_id::int8 * 65536 + :round::int8), 16, '0'), 'hex'),
         '\x00112233445566778899aabbccddeeff');
 """
 ROUNDS = 5

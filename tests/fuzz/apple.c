@@ -62,25 +62,28 @@ static void map(const uint8_t *data, size_t size)
 {
         static struct cm_zones *zones;
         static struct import_batch *batch;
-        struct apple_facts facts = { .zones = zones = zones ?: cm_zones_new(NULL),
-                                     .home_zone = CM_STR("UTC"),
-                                     .now = CM_DAY * 20000 };
+        struct apple_facts facts = { .home_zone = CM_STR("UTC"), .now = CM_DAY * 20000 };
         struct import_tally *tally = import_tally_new();
-        struct apple_map *mapper = apple_map_new(&facts, tally);
+        struct apple_map *mapper;
         struct apple_scan *scan = apple_scan_new(NULL);
         struct import_progress counts;
         struct apple_token token;
         int r = 0;
 
+        zones = zones ?: cm_zones_new(NULL);
+        facts.zones = zones;
+        mapper = apple_map_new(&facts, tally);
         batch = batch ?: CM_NEW(struct import_batch);
         batch->event_count = batch->finding_count = 0;
         cm_arena_init(&batch->arena, 4096);
         apple_map_resume(mapper, 0, 0);
         apple_scan_feed(scan, (const char *)data, size);
-        while (r == 0 && batch->event_count + 2 <= IMPORT_BATCH_EVENTS && apple_scan_next(scan, &token) == 0)
+        while (r == 0 && batch->event_count + 2 <= IMPORT_BATCH_EVENTS &&
+               apple_scan_next(scan, &token) == 0)
                 r = apple_map_token(mapper, scan, &token, batch);
         apple_map_counts(mapper, &counts);
-        CM_ASSERT(counts.records == counts.understood + counts.without_fact + counts.not_understood + counts.rejected);
+        CM_ASSERT(counts.records == counts.understood + counts.without_fact +
+                                            counts.not_understood + counts.rejected);
         CM_ASSERT((int64_t)batch->event_count == counts.understood);
         import_tally_encode(tally, &batch->summary);
         cm_buf_deinit(&batch->summary);
@@ -96,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         if (size < 2)
                 return 0;
-        CM_ASSERT(scan_in_pieces(data + 1, size - 1, 1 + data[0] % 64) == scan_in_pieces(data + 1, size - 1, size));
+        CM_ASSERT(scan_in_pieces(data + 1, size - 1, 1 + data[0] % 64) ==
+                  scan_in_pieces(data + 1, size - 1, size));
         map(data + 1, size - 1);
         return 0;
 }

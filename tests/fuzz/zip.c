@@ -1,11 +1,12 @@
-/* Uploaded archives: whatever the bytes are, opening and reading them ends, within the limits, with an answer. */
+/* Uploaded archives: whatever the bytes are, opening and reading them ends, within the limits, with
+ * an answer. */
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../services/main-health/import_reader.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "../../services/main-health/import_reader.h"
 
 static void read_all(const char *path)
 {

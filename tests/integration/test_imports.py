@@ -4,10 +4,7 @@ import base64
 import csv
 import hashlib
 import os
-import shutil
-import signal
 import struct
-import zipfile
 
 import httpx
 import pytest
@@ -15,6 +12,7 @@ from support.client import problem, register
 from support.imports import (SAMPLE, TUS, append, begin, bring_in, ended, look, make_export, manifest_of, same_as, upload,
                              zipped)
 from support.waiting import eventually
+from datetime import UTC
 
 NOWHERE = "019aa000-0000-7000-8000-000000000000"
 
@@ -346,10 +344,10 @@ def values(api, subtype: str) -> list[tuple]:
 
 def expected(file) -> list[tuple]:
     """A CSV of tdda as ours would say it."""
-    from datetime import datetime, timezone
+    from datetime import datetime
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    utc = [datetime.strptime(row["startDate"], "%Y-%m-%d %H:%M:%S %z").astimezone(timezone.utc) for row in rows]
+    utc = [datetime.strptime(row["startDate"], "%Y-%m-%d %H:%M:%S %z").astimezone(UTC) for row in rows]
     return sorted((f"{at:%Y-%m-%dT%H:%M:%SZ}", float(row["value"])) for at, row in zip(utc, rows, strict=True))
 
 

@@ -17,10 +17,11 @@ DRIVERS = {
     "curl/": ["libcommon/http/"],
     "jansson.h": ["libcommon/codec/"],
     "jwt.h": ["libcommon/codec/"],
-    "sodium": ["libcommon/base/", "libcommon/codec/", "libcommon/http/cursor.c"],
+    "sodium": ["libcommon/base/", "libcommon/codec/", "libcommon/http/cursor.c", "libcommon/http/idempotency.c"],
     "utf8proc.h": ["libcommon/codec/"],
     "idn2.h": ["libcommon/codec/"],
     "openssl/": ["libcommon/codec/"],
+    "openssl/evp.h": ["libcommon/codec/", "libcommon/http/tus.c"],  # checksums of uploads
     "openssl/sha.h": ["libcommon/store/"],  # the names of Redis scripts
     "crypt.h": ["services/auth/"],
     "zip.h": ["services/main-health/"],
