@@ -165,7 +165,7 @@ def entity_bomb(folder) -> bytes:
     (encrypted, "import_encrypted"),
     (bomb, "import_too_large"),
     (crowd, "import_too_large"),
-    (lambda folder: ("<!DOCTYPE HealthData [" + "x" * 2_000_000).encode(), "import_not_apple"),
+    (lambda folder: ("<!DOCTYPE HealthData [" + "x" * 2_000_000).encode(), "import_too_large"),
 ])
 def test_what_is_no_good_is_said(patient, tmp_path, make, code):
     dana = patient()
@@ -304,7 +304,7 @@ def test_database_away_for_a_while(lonely, tmp_path):
     manifest = make_export(tmp_path / "export.zip", "--records", "60000", "--seed", "5")
     import_id = upload(dana.health, tmp_path / "export.zip")
     eventually(lambda: look(dana.health, import_id)["records"] > 0)
-    stack.postgres.kill()
+    stack.postgres.stop()
     stack.postgres.start()
     eventually(health.is_ready)
     job = ended(dana.health, import_id, within=90)
