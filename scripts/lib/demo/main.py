@@ -15,7 +15,8 @@ from tell import chapter, expect, expect_status, note, saw
 ROOT = Path(__file__).resolve().parents[3]
 PORT = int(os.environ["SALUS_PORT_BASE"])
 PASSWORD = "the kettle sings at a quarter to seven"
-ZONE = "Asia/Jerusalem"
+HOME = "Asia/Jerusalem"
+ABROAD = "Europe/Lisbon"
 JSON_PATCH = "application/merge-patch+json"
 
 
@@ -30,7 +31,7 @@ class Person:
 def register(name: str) -> Person:
     email = f"{name.lower()}.{uuid.uuid4().hex[:12]}@example.org"
     answer = Api(PORT).post("/v1/auth/register", {
-        "email": email, "password": PASSWORD, "display_name": name, "language": "en", "time_zone": "UTC"})
+        "email": email, "password": PASSWORD, "display_name": name, "language": "en", "time_zone": HOME})
     expect_status(answer, 201, f"{name} registers as {email}")
     return Person(name, email, answer.json)
 
@@ -41,21 +42,21 @@ def an_account() -> Person:
     answer = Api(PORT).post("/v1/auth/login", {"email": dana.email, "password": PASSWORD})
     expect_status(answer, 200, "she signs in with her password")
     dana.api.token = answer.json["access_token"]
-    answer = dana.api.ask("PATCH", "/v1/me", f'{{"language": "he", "time_zone": "{ZONE}"}}'.encode(),
+    answer = dana.api.ask("PATCH", "/v1/me", f'{{"language": "he", "time_zone": "{ABROAD}"}}'.encode(),
                           {"Content-Type": JSON_PATCH})
-    expect_status(answer, 200, f"she sets her language to Hebrew and her time zone to {ZONE}")
+    expect_status(answer, 200, f"she sets her language to Hebrew and, just landed, her time zone from {HOME} to {ABROAD}")
     me = dana.api.get("/v1/me").json
-    expect((me["language"], me["time_zone"]) == ("he", ZONE), "and reads them back", me)
+    expect((me["language"], me["time_zone"]) == ("he", ABROAD), "and reads them back", me)
     return dana
 
 
 def until_known(dana: Person):
     """The health record hears of a person over the bus; her zone decides about her days."""
-    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
     deadline = time.monotonic() + 15
     while True:
-        answer = dana.api.get(f"/v1/days/{today}/summary")
-        if answer.status == 200 and answer.json["time_zone"] == ZONE:
+        answer = dana.api.get(f"/v1/days/{tomorrow}/summary")
+        if answer.status == 200 and answer.json["time_zone"] == ABROAD:
             return
         if time.monotonic() > deadline:
             expect(False, "the health record knows her time zone", answer.body)
@@ -65,15 +66,15 @@ def until_known(dana: Person):
 def entries(dana: Person) -> dict:
     chapter(3, "A day's entries")
     until_known(dana)
-    saw("the health record has heard of her time zone over the bus")
-    # 23:30 in UTC is already tomorrow for Dana: her day decides.
+    saw("the health record has heard of her new time zone over the bus")
+    # Two days ago she was at home, where 23:30 UTC was already the next day.
     late = (datetime.now(UTC) - timedelta(days=2)).replace(hour=23, minute=30, second=0, microsecond=0)
     her_day = (late + timedelta(hours=3)).strftime("%Y-%m-%d")
-    mood = record(dana, "mood", "daily_checkin", late, {"mood": "tired but content", "energy_level": 4})
-    symptom = record(dana, "symptom", "general", late, {"symptoms": ["headache"], "severity": 6})
+    mood = record(dana, "mood", "daily_checkin", late, {"mood": "tired but content", "energy_level": 4}, "tired but content")
+    symptom = record(dana, "symptom", "general", late, {"symptoms": ["headache"], "severity": 6}, "headache, 6 of 10")
     dose = record(dana, "medication", "scheduled", late, {
-        "name": "Ibuprofen", "status": "taken", "dose": {"value": 400, "unit": "mg"}})
-    expect(mood["local_date"] == her_day, f"23:30 UTC counts for {her_day}, the day where she is", mood)
+        "name": "Ibuprofen", "status": "taken", "dose": {"value": 400, "unit": "mg"}}, "400 mg of Ibuprofen, taken")
+    expect(mood["local_date"] == her_day, f"23:30 UTC two days ago counts for {her_day}, the day it was where she was", mood)
     timeline(dana, late, mood, symptom, dose)
     summary = dana.api.get(f"/v1/days/{her_day}/summary")
     expect_status(summary, 200, f"she reads the summary of {her_day}")
@@ -84,11 +85,11 @@ def entries(dana: Person) -> dict:
     return mood
 
 
-def record(dana: Person, kind: str, subtype: str, at: datetime, data: dict) -> dict:
+def record(dana: Person, kind: str, subtype: str, at: datetime, data: dict, told: str) -> dict:
     event = {"event_type": kind, "event_subtype": subtype, "occurred_at": at.isoformat(), "event_data": data}
     key = str(uuid.uuid4())
     answer = dana.api.post("/v1/health-events", event, Idempotency_Key=key)
-    expect_status(answer, 201, f"she records a {kind}: {', '.join(map(str, data.values()))}")
+    expect_status(answer, 201, f"she records a {kind}: {told}")
     if kind == "medication":
         again = dana.api.post("/v1/health-events", event, Idempotency_Key=key)
         expect(again.status == 200 and again.json["id"] == answer.json["id"],
