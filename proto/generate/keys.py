@@ -126,7 +126,9 @@ def access_list(prefix, services, keys):
         lines.append(" ".join(_user(prefix, service, keys)))
     forbidden = " ".join("-" + command for command in NEVER_OPERATOR)
     lines.append(f"user salus-operator on >@salus-operator@ ~{prefix}* &{prefix}* +@all {forbidden}")
-    lines.append("user default off nopass -@all")
+    # Nobody can sign in as default. Its rights are for Redis itself: it replays its append-only file as this user, and
+    # drops each transaction in it (a script's, a group read's) that the user would not be allowed.
+    lines.append("user default off resetpass ~* &* +@all")
     return lines
 
 
