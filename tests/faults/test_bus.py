@@ -84,7 +84,9 @@ def test_5_6_the_consumer_dies_at_its_worst_moment(private_stack, ledger, facts,
     health = private_stack.daemon("main-health", name="next")
     ledger.make(facts - facts // 2)
     ledger.check()
-    assert health.metric("salus_bus_redelivered_total") > 0
+    eventually(lambda: health.metric("salus_bus_redelivered_total") > 0, within=LEASE + 10, what="what the dead one held")
+    eventually(lambda: not private_stack.bus.connect().xpending(STREAM, GROUP)["pending"], within=LEASE + 30,
+               what="all of it is acknowledged")
     assert (health.metric("salus_bus_duplicates_total") > 0) == (where == "die-before-ack")
     assert health.metric("salus_bus_dead_letters_total") == 0
 

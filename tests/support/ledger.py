@@ -36,6 +36,7 @@ class Ledger:
     def start(self, facts: int):
         """Begins to make facts, `facts` acknowledged ones in all."""
         self.wanted += facts
+        self.stopping = False
         self.threads = [threading.Thread(target=self._make, args=(self.people[i::THREADS],), daemon=True)
                         for i in range(THREADS)]
         for thread in self.threads:
