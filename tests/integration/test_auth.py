@@ -367,6 +367,34 @@ def test_one_winner_of_many_refreshes_at_once(stack, auth, person):
     second.stop()
 
 
+def test_a_kill_in_the_middle_of_refreshes_leaves_one_chain(private_stack):
+    """kill -9 of one of two instances while 64 present the same token: the same child for all who hear of one,
+    and afterwards too."""
+    first = private_stack.daemon("auth")
+    second = private_stack.daemon("auth", name="auth-killed")
+    for _ in range(4):
+        somebody = client.register(first.url)
+        token = somebody.tokens["refresh_token"]
+        with Api(first.url) as one, Api(second.url) as two:
+            def attempt(n, one=one, two=two, token=token):
+                if n == PARALLEL // 2:
+                    second.kill()
+                    return None
+                try:
+                    return refresh((one, two)[n % 2], token)
+                except httpx.TransportError:
+                    return None
+
+            answers = [answer for answer in in_parallel(PARALLEL, attempt) if answer is not None]
+            children = {answer.json()["refresh_token"] for answer in answers if answer.status_code == 200}
+            children.add(refresh(one, token).json()["refresh_token"])
+            assert len(children) == 1, answers
+            assert {answer.status_code for answer in answers} <= {200, 503}
+            assert private_stack.postgres.rows("salus_auth", "SELECT generation, ended_at FROM sessions WHERE id = %s",
+                                               somebody.tokens["session_id"]) == [(2, None)]
+        second.start()
+
+
 def test_without_grace_exactly_one_wins(private_stack):
     auth = private_stack.daemon("auth", SALUS_REFRESH_GRACE="0s")
     for _ in range(5):
