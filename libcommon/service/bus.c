@@ -9,7 +9,7 @@
  * service's own events out and takes those of others in. Replicas do the same; relays agree among
  * themselves which one leads, and a group's consumers share the work.
  */
-#define LOOK_AGAIN_US (20 * CM_MILLISECOND)
+#define LOOK_AGAIN_US (5 * CM_MILLISECOND)
 
 /* A Redis that evicts streams is found out once it can be asked, and ends the daemon. */
 static void check_fiber(void *arg)

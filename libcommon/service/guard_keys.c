@@ -19,7 +19,7 @@
 #define MAX_TOKENS      20000
 #define LEEWAY_US       (5 * CM_SECOND)
 #define REFRESH_US      (5 * CM_MINUTE)
-#define RETRY_FIRST_US  (20 * CM_MILLISECOND)
+#define RETRY_FIRST_US  (5 * CM_MILLISECOND)
 #define RETRY_MAX_US    (2 * CM_SECOND)
 #define UNKNOWN_KEY_US  (30 * CM_SECOND)
 #define TRUSTED_US      CM_DAY

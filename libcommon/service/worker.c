@@ -74,11 +74,13 @@ static void on_tick(void *arg)
 
 /* ---- starting */
 
-static int sleep_and_double(int64_t *delay_us)
+static int sleep_longer(int64_t *delay_us)
 {
         int r = cm_fiber_sleep(*delay_us);
 
-        *delay_us = *delay_us * 2 < POLL_MAX_US ? *delay_us * 2 : POLL_MAX_US;
+        *delay_us += *delay_us / 4; /* what comes is seen soon after it came */
+        if (*delay_us > POLL_MAX_US)
+                *delay_us = POLL_MAX_US;
         return r;
 }
 
@@ -89,7 +91,7 @@ static int await_database(struct worker *worker)
 
         set_stage(worker, "waiting for the database");
         while (!r && !cm_pg_is_ready(worker->public.pg))
-                r = sleep_and_double(&delay_us);
+                r = sleep_longer(&delay_us);
         return r;
 }
 
@@ -125,7 +127,7 @@ static int await_schema(struct worker *worker)
                         look_at_schema(worker);
                 if (atomic_load(&worker->daemon->schema) == CM_SCHEMA_CURRENT)
                         return 0;
-                r = sleep_and_double(&delay_us);
+                r = sleep_longer(&delay_us);
         }
         return r;
 }
@@ -160,7 +162,7 @@ static int start_service(struct worker *worker)
                        CM_F_ERROR(r));
                 if (r == -CM_E_CONFIG)
                         daemon_fail(worker->daemon);
-                r = sleep_and_double(&delay_us);
+                r = sleep_longer(&delay_us);
                 if (r)
                         return r;
         }
