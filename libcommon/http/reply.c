@@ -215,7 +215,7 @@ static int wait_for_room(struct cm_request *request)
         struct cm_wait wait;
         int r;
 
-        cm_fiber_set_deadline(cm_monotonic_us() + request->server->config.limits.request_us);
+        cm_request_renew_deadline(request);
         cm_wait_init(&wait);
         connection->writer = &wait;
         cm_connection_schedule(connection);
@@ -234,6 +234,7 @@ int cm_reply_stream_write(struct cm_request *request, struct cm_str bytes)
         CM_ASSERT(request->reply == CM_REPLY_STREAM);
         if (connection->broken)
                 return -CM_E_IO;
+        cm_request_renew_deadline(request);
         if (!bytes.len || cm_request_is_head(request))
                 return 0;
         if (request->chunked_reply) {

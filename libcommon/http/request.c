@@ -91,6 +91,11 @@ int64_t cm_request_content_length(const struct cm_request *request)
 
 /* ---- reading a streamed body */
 
+void cm_request_renew_deadline(const struct cm_request *request)
+{
+        cm_fiber_set_deadline(cm_monotonic_us() + request->server->config.limits.request_us);
+}
+
 static void pay_continue(struct cm_request *request)
 {
         if (!request->owes_continue)
@@ -109,7 +114,7 @@ static int wait_for_input(struct cm_request *request)
         int r;
 
         connection->since_us = cm_monotonic_us();
-        cm_fiber_set_deadline(connection->since_us + request->server->config.limits.request_us);
+        cm_request_renew_deadline(request);
         cm_wait_init(&wait);
         connection->reader = &wait;
         cm_connection_schedule(connection);
@@ -169,7 +174,8 @@ int cm_request_read(struct cm_request *request, struct cm_str *piece_r)
                 if (request->framing.received > request->max_body)
                         return -CM_E_TOO_LARGE;
                 if (piece_r->len)
-                        return 0;
+                        break;
         }
+        cm_request_renew_deadline(request);
         return 0;
 }

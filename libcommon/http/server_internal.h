@@ -181,6 +181,10 @@ void cm_request_serve(void *request);
 /* Replies to a negative error. */
 void cm_request_fail(struct cm_request *request, int error);
 
+/* ---- request.c */
+/* A stream's deadline is that of its next step. */
+void cm_request_renew_deadline(const struct cm_request *request);
+
 /* ---- reply.c */
 /* The head of a reply; length -1: chunked or up to the end of the connection. */
 void cm_reply_head(struct cm_request *request, int status, const char *content_type,

@@ -117,6 +117,31 @@ static int call_count(struct cm_request *request, const void *params CM_UNUSED,
                              cm_arena_printf(cm_request_arena(request), "[%zu]", sum));
 }
 
+static int call_doze(struct cm_request *request, const void *params CM_UNUSED,
+                     const void *body CM_UNUSED)
+{
+        int r = cm_fiber_sleep(CM_MINUTE);
+
+        return r < 0 ? r : cm_reply_empty(request, 204);
+}
+
+/* Is slow itself, at each piece. */
+static int call_ponder(struct cm_request *request, const void *params CM_UNUSED,
+                       const void *body CM_UNUSED)
+{
+        struct cm_str piece;
+        int r;
+
+        do {
+                r = cm_request_read(request, &piece);
+                if (r == 0)
+                        r = cm_fiber_sleep(20 * CM_MILLISECOND);
+                if (r < 0)
+                        return r;
+        } while (piece.len);
+        return cm_reply_body(request, 200, "text/plain", CM_STR("pondered"));
+}
+
 static int call_large(struct cm_request *request, const void *params CM_UNUSED,
                       const void *body CM_UNUSED)
 {
@@ -173,6 +198,7 @@ static const struct cm_route route_table[] = {
         { .method = "GET", .path = "/v1/notes", .operation = "read", .call = call_read },
         { .method = "PUT", .path = "/v1/notes", .operation = "change", .call = call_change },
         { .method = "GET", .path = "/v1/sleep", .operation = "sleep", .call = call_sleep },
+        { .method = "GET", .path = "/v1/doze", .operation = "doze", .call = call_doze },
         { .method = "GET", .path = "/v1/large", .operation = "large", .call = call_large },
         { .method = "GET", .path = "/v1/silent", .operation = "silent", .call = call_silent },
         { .method = "GET", .path = "/v1/peer", .operation = "peer", .call = call_peer },
@@ -196,6 +222,11 @@ static const struct cm_route route_table[] = {
           .streamed = true,
           .max_body = 1 << 20,
           .call = call_count },
+        { .method = "POST",
+          .path = "/v1/ponder",
+          .operation = "ponder",
+          .streamed = true,
+          .call = call_ponder },
         { .method = "GET",
           .path = "/v1/secret",
           .operation = "secret",
@@ -256,7 +287,8 @@ static int setup(void **state CM_UNUSED)
 
 static int setup_short_times(void **state CM_UNUSED)
 {
-        start((struct cm_server_limits){ .head_us = 40 * CM_MILLISECOND,
+        start((struct cm_server_limits){ .request_us = 80 * CM_MILLISECOND,
+                                         .head_us = 40 * CM_MILLISECOND,
                                          .idle_us = 40 * CM_MILLISECOND,
                                          .grace_us = 40 * CM_MILLISECOND },
               100);
@@ -591,6 +623,22 @@ static void test_slow_heads_and_bodies_are_cut(void **state CM_UNUSED)
         assert_int_equal(cm_server_connections(harness.server), 0);
 }
 
+static void test_a_stream_has_the_time_of_a_request_for_each_step(void **state CM_UNUSED)
+{
+        char *reply =
+                exchange(&harness,
+                         "POST /v1/ponder HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END
+                         "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n1\r\ne\r\n1\r\nf\r\n"
+                         "0\r\n\r\n",
+                         0);
+
+        assert_non_null(strstr(reply, "pondered"));
+        cm_free(reply);
+        reply = exchange(&harness, GET("/v1/doze"), 0);
+        assert_non_null(strstr(reply, " 504 "));
+        cm_free(reply);
+}
+
 static void story_slow_reader(struct client *client)
 {
         static const char request[] = GET("/v1/large");
@@ -695,6 +743,9 @@ int main(void)
                 T(test_heads_have_a_limit),
                 cmocka_unit_test_setup_teardown(test_slow_heads_and_bodies_are_cut,
                                                 setup_short_times, teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_a_stream_has_the_time_of_a_request_for_each_step, setup_short_times,
+                        teardown),
                 cmocka_unit_test_setup_teardown(test_slow_readers_are_cut, setup_short_times,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_more_than_the_limit_gets_503_at_once,
