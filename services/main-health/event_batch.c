@@ -12,6 +12,9 @@
  * next one is read and decoded, so both ends work at once and memory stays flat. Answers go out in
  * the order of the lines, chunk by chunk, when they are durable.
  *
+ * Answers have a fiber of their own, too: a client that sends everything before it reads the first
+ * answer is served as well, as long as its answers have room.
+ *
  * A line that is not valid gets its problem and hinders nobody. When the database refuses a chunk,
  * its lines go one by one, so that each gets its own answer.
  */
@@ -19,7 +22,9 @@ enum {
         CHUNK_LINES = 1000,
         CHUNK_BYTES = 1024 * 1024,
         MAX_LINE = 256 * 1024,
-        CHUNKS = 3, /* one is filled while two are stored */
+        CHUNKS = 3,                     /* one is filled while two are stored */
+        MAX_ANSWERS = 32 * 1024 * 1024, /* bytes that may wait for the client: some 400,000 lines */
+        ANSWER_PIECE = 64 * 1024,
 };
 
 struct line {
@@ -43,8 +48,21 @@ struct chunk {
         bool storing;
 };
 
+/* What waits to be sent. */
+struct answers {
+        struct cm_request *request;
+        struct cm_buf waiting;
+        size_t unsent; /* bytes: waiting, and being sent */
+        bool ended;    /* no more will come */
+        int error;
+        struct cm_cond more;
+        struct cm_cond less;
+        struct cm_group writer;
+};
+
 struct batch {
         struct cm_request *request;
+        struct answers answers;
         struct health *health;
         struct person person;
         struct cm_buf rest; /* an unfinished line */
@@ -172,6 +190,76 @@ static void encode_answer(struct chunk *chunk, const struct line *line, bool sto
         cm_buf_add_char(out, '\n');
 }
 
+/* The client may be slow to read while it still sends: then what was written waits in the
+ * connection, and only the end of its patience is not ours. */
+static void send_all(struct answers *answers, struct cm_str bytes)
+{
+        while (bytes.len > 0 && !answers->error) {
+                struct cm_str piece = { bytes.data,
+                                        bytes.len < ANSWER_PIECE ? bytes.len : ANSWER_PIECE };
+                int r = cm_reply_stream_write(answers->request, piece);
+
+                if (r != 0 && (r != -CM_E_DEADLINE || answers->ended))
+                        answers->error = r;
+                answers->unsent -= piece.len;
+                bytes.data += piece.len;
+                bytes.len -= piece.len;
+                cm_cond_broadcast(&answers->less);
+        }
+}
+
+static void write_answers(void *arg)
+{
+        struct answers *answers = arg;
+
+        while (!answers->error) {
+                CM_CLEANUP(cm_buf_deinit) struct cm_buf bytes = answers->waiting;
+
+                (void)cm_fiber_set_deadline(CM_NEVER);
+                answers->waiting = (struct cm_buf){ 0 };
+                if (bytes.len > 0)
+                        send_all(answers, cm_buf_str(&bytes));
+                else if (answers->ended)
+                        return;
+                else if (cm_cond_wait(&answers->more) < 0)
+                        answers->error = -CM_E_CANCELLED;
+        }
+        cm_cond_broadcast(&answers->less);
+}
+
+/* What is in `waiting` is to be sent. Suspends while too much is. */
+static int queue_answers(struct answers *answers, size_t added)
+{
+        int r = 0;
+
+        answers->unsent += added;
+        cm_cond_signal(&answers->more);
+        while (r == 0 && !answers->error && answers->unsent > MAX_ANSWERS)
+                r = cm_cond_wait(&answers->less);
+        return answers->error ?: r;
+}
+
+static int start_answers(struct answers *answers, struct cm_request *request)
+{
+        answers->request = request;
+        cm_cond_init(&answers->more);
+        cm_cond_init(&answers->less);
+        cm_group_init(&answers->writer);
+        return cm_group_start(&answers->writer, "batch answers", write_answers, answers);
+}
+
+/* Everything is sent, or never will be. */
+static int end_answers(struct answers *answers, int r)
+{
+        answers->ended = true;
+        if (r < 0)
+                answers->error = r;
+        cm_cond_signal(&answers->more);
+        (void)cm_group_join(&answers->writer);
+        cm_buf_deinit(&answers->waiting);
+        return answers->error;
+}
+
 /* What changed in the chunk drops what is cached of it. */
 static bool has_new_vitals(const struct chunk *chunk)
 {
@@ -185,28 +273,28 @@ static bool has_new_vitals(const struct chunk *chunk)
 /* Waits until the chunk is stored, answers its lines and empties it. */
 static int finish(struct chunk *chunk)
 {
-        CM_CLEANUP(cm_buf_deinit) struct cm_buf out = { 0 };
-        int r;
+        struct answers *answers = &chunk->batch->answers;
+        size_t before;
 
         if (chunk->line_count == 0)
                 return 0;
         if (chunk->storing)
                 (void)cm_group_join(&chunk->group);
         chunk->storing = false;
+        before = answers->waiting.len;
         for (size_t i = 0; i < chunk->line_count; i++) {
                 struct line *line = &chunk->lines[i];
                 bool stored = line->status == 0;
 
                 if (stored)
                         judge(line, chunk->outcomes[line->place]);
-                encode_answer(chunk, line, stored, &out);
+                encode_answer(chunk, line, stored, &answers->waiting);
         }
         if (has_new_vitals(chunk))
                 vitals_cache_changed(chunk->batch->health->vitals, &chunk->batch->person.id);
-        r = cm_reply_stream_write(chunk->batch->request, cm_buf_str(&out));
         chunk->line_count = chunk->event_count = chunk->bytes = 0;
         cm_arena_reset(&chunk->arena);
-        return r;
+        return queue_answers(answers, answers->waiting.len - before);
 }
 
 /* The full chunk begins to be stored; the oldest one is answered and becomes the one to fill. */
@@ -321,9 +409,13 @@ static int run(struct batch *batch)
         int r = cm_reply_stream(batch->request, 200, "application/x-ndjson");
 
         if (r == 0)
-                r = read_all(batch);
+                r = start_answers(&batch->answers, batch->request);
+        if (r)
+                return r;
+        r = read_all(batch);
         for (int i = 0; r == 0 && i < CHUNKS; i++)
                 r = turn_over(batch);
+        r = end_answers(&batch->answers, r);
         return r ? r : cm_reply_stream_end(batch->request);
 }
 

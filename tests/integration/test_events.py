@@ -3,6 +3,7 @@
 import concurrent.futures
 import datetime
 import json
+import socket
 import uuid
 
 import pytest
@@ -270,6 +271,24 @@ def test_ten_thousand_lines(stack, patient):
     assert {a["status"] for a in answers} == {201}
     stored = stack.postgres.rows("salus_health", "SELECT id::text FROM health_events WHERE user_id = %s", person.id)
     assert {row[0] for row in stored} == {a["id"] for a in answers}
+
+
+def test_a_client_that_sends_everything_before_it_reads(patient):
+    count = 60_000  # answers of 4 MB: more than sockets hold
+    answers = send_batch(patient(), [json.dumps(MOOD) + "\n"] * count)
+    assert [a["line"] for a in answers] == list(range(1, count + 1))
+    assert {a["status"] for a in answers} == {201}
+
+
+def test_a_client_that_goes_away_in_a_batch(health, patient):
+    person = patient()
+    head = (f"POST /v1/health-events/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.token}\r\n"
+            "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+    line = json.dumps(MOOD) + "\n"
+    with socket.create_connection(("127.0.0.1", health.port)) as connection:
+        connection.sendall(head.encode() + f"{len(line) * 3000:x}\r\n".encode() + (line * 2500).encode())
+    eventually(lambda: len(items(person, limit=200)) == 200)  # whole chunks were stored
+    assert health.is_ready()
 
 
 def test_an_empty_batch(patient):
