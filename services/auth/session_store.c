@@ -33,6 +33,26 @@ void session_store_insert_params(const struct session_start *start, struct cm_pg
         cm_pg_put_int8(params, start->life_us);
 }
 
+/*
+ * What is over for a month is of no use to anybody: a token of it is refused with or without its
+ * row. A login clears up after its own person, so the table stays as large as people are active,
+ * without a job that looks at all of it.
+ */
+static const struct cm_pg_statement session_clear_old = {
+        .name = "session_clear_old",
+        .writes = true,
+        .sql = "DELETE FROM sessions WHERE user_id = $1::uuid"
+               " AND least(idle_expires_at, expires_at, ended_at) < now() - interval '30 days'",
+};
+
+static int clear_old(struct cm_pg_tx *tx, const struct cm_uuid *user_id)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, user_id);
+        return cm_pg_tx_query(tx, &session_clear_old, &params, NULL);
+}
+
 static int begin_in(struct cm_pg_tx *tx, const struct cm_pg_params *session,
                     const struct cm_pg_params *audit)
 {
@@ -59,7 +79,9 @@ int session_store_begin(struct cm_pg *pg, const struct session_start *start,
                 r = begin_in(tx, &session, audit);
         if (r)
                 return r;
-        r = cm_pg_commit(&tx);
+        r = clear_old(tx, &start->user_id);
+        if (!r)
+                r = cm_pg_commit(&tx);
         return r > 0 ? -CM_E_DATABASE : r;
 }
 

@@ -28,7 +28,8 @@ void session_store_insert_params(const struct session_start *start, struct cm_pg
 
 enum session_begin_outcome { SESSION_NOT_BEGUN = 1 /* the account is not what it was */ };
 
-/* The same as a transaction of its own, with its audit row. Suspends. */
+/* The same as a transaction of its own, with its audit row; also removes sessions of the same
+ * person that were over a month ago. Suspends. */
 int session_store_begin(struct cm_pg *pg, const struct session_start *start,
                         const struct cm_pg_params *audit) CM_MUST_CHECK;
 

@@ -199,6 +199,25 @@ def test_login(api):
         assert Api(str(api.base_url), tokens["access_token"]).get("/v1/me").json() == registered["user"]
 
 
+def test_login_clears_up_sessions_that_were_over_long_ago(api, person, stack):
+    somebody, other = person(), person()
+    kept = {somebody.tokens["session_id"], other.tokens["session_id"]}
+    over = {name: log_in(api, somebody.email).json() for name in ("left", "idle", "recent")}
+    others = log_in(api, other.email).json()
+    with stack.postgres.connect("salus_auth") as database:
+        for session, change_ in ((over["left"], "ended_at = now() - interval '31 days', ended_reason = 1"),
+                                 (over["idle"], "idle_expires_at = now() - interval '31 days'"),
+                                 (over["recent"], "idle_expires_at = now() - interval '29 days'"),
+                                 (others, "expires_at = now() - interval '31 days'")):
+            database.execute(f"UPDATE sessions SET {change_} WHERE id = %s", [session["session_id"]])
+    kept |= {log_in(api, somebody.email).json()["session_id"], over["recent"]["session_id"], others["session_id"]}
+    rows = stack.postgres.rows("salus_auth", "SELECT id FROM sessions WHERE user_id = ANY (%s)",
+                               [somebody.id, other.id])
+    assert {str(row[0]) for row in rows} == kept
+    problem(refresh(api, over["left"]["refresh_token"]), 401, "token_expired")
+    problem(refresh(api, over["recent"]["refresh_token"]), 401, "token_expired")
+
+
 def test_login_tells_nothing(api, person):
     known = log_in(api, person().email, "wrong password", "198.51.100.1")
     unknown = log_in(api, new_email(), "wrong password", "198.51.100.1")
