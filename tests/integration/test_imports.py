@@ -5,6 +5,7 @@ import csv
 import hashlib
 import os
 import struct
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -12,7 +13,6 @@ from support.client import problem, register
 from support.imports import (SAMPLE, TUS, append, begin, bring_in, ended, look, make_export, manifest_of, same_as, upload,
                              zipped)
 from support.waiting import eventually
-from datetime import UTC
 
 NOWHERE = "019aa000-0000-7000-8000-000000000000"
 
@@ -344,7 +344,6 @@ def values(api, subtype: str) -> list[tuple]:
 
 def expected(file) -> list[tuple]:
     """A CSV of tdda as ours would say it."""
-    from datetime import datetime
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     utc = [datetime.strptime(row["startDate"], "%Y-%m-%d %H:%M:%S %z").astimezone(UTC) for row in rows]
