@@ -11,6 +11,8 @@
 #include "sys/log.h"
 #include "sys/metrics.h"
 
+#define COUNT_TIMEOUT_US (250 * CM_MILLISECOND)
+
 static struct cm_metric refused =
         CM_COUNTER("salus_limit_refused_total", "Requests beyond a limit");
 static struct cm_metric uncounted = CM_COUNTER(
@@ -139,15 +141,28 @@ static int count(struct worker *worker, const struct cm_route *route, struct cm_
                              decision_r);
 }
 
+/* Redis that does not answer may not hold requests up. */
+static int count_in_time(struct worker *worker, const struct cm_route *route, struct cm_str key,
+                         struct cm_rate_decision *decision_r)
+{
+        int64_t limit_us = cm_monotonic_us() + COUNT_TIMEOUT_US, before = cm_fiber_deadline_us();
+        int r;
+
+        (void)cm_fiber_set_deadline(limit_us < before ? limit_us : before);
+        r = count(worker, route, key, decision_r);
+        (void)cm_fiber_set_deadline(before);
+        return r;
+}
+
 static int limit(struct worker *worker, struct cm_request *request, const struct cm_route *route,
                  struct cm_str who)
 {
         struct cm_str key =
                 key_rate_limit(cm_request_arena(request), who, cm_str_from(route->operation));
         struct cm_rate_decision decision;
-        int r = count(worker, route, key, &decision);
+        int r = count_in_time(worker, route, key, &decision);
 
-        if (r == -CM_E_CANCELLED || r == -CM_E_DEADLINE)
+        if (r == -CM_E_CANCELLED)
                 return r;
         if (r) {
                 cm_counter_add(&uncounted, 1);

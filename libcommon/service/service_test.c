@@ -476,6 +476,26 @@ static void limits(void **state CM_UNUSED)
         stop(pid);
 }
 
+/* A Redis that hangs costs a limit its exactness, not the request its answer. */
+static void a_limit_that_cannot_be_counted(void **state CM_UNUSED)
+{
+        pid_t pid = start_ready();
+        struct cm_claims claims = claims_of(8);
+        char *token = sign(&claims);
+        int64_t start_us;
+
+        assert_int_equal(status_of("/v1/toy", token), 200); /* verified and confirmed before */
+        assert_int_equal(status_of("/v1/toy", token), 200);
+        tell_redis("CLIENT PAUSE 3000 WRITE");
+        start_us = cm_monotonic_us();
+        for (int i = 0; i < 3; i++) /* one more than the limit */
+                assert_int_equal(status_of("/v1/limited", token), 200);
+        assert_true(cm_monotonic_us() - start_us < 2500 * CM_MILLISECOND);
+        tell_redis("CLIENT UNPAUSE");
+        assert_problem("/metrics", NULL, 200, "salus_limit_uncounted_total 3\n");
+        stop(pid);
+}
+
 static void *get_slow(void *arg)
 {
         *(int *)arg = status_of("/v1/slow", NULL);
@@ -607,6 +627,7 @@ int main(void)
                 TEST(a_new_key_is_read_when_it_is_seen),
                 TEST(accounts),
                 TEST(limits),
+                TEST(a_limit_that_cannot_be_counted),
                 TEST(a_request_under_way_is_finished),
                 TEST(a_lame_duck_serves_and_says_so),
                 TEST(what_does_not_end_is_left),
