@@ -53,7 +53,7 @@ int consumer_group_open(struct cm_consumer *consumer)
         for (size_t i = 0; r == 0 && i < consumer->stream_count; i++) {
                 struct consumer_stream *stream = &consumer->streams[i];
                 struct consumer_range *beyond;
-                int64_t position;
+                int64_t position = 0;
                 size_t count;
 
                 r = consumer_store_open(consumer, stream->name);

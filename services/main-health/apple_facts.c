@@ -396,7 +396,7 @@ enum apple_fact apple_fact_of_workout(struct apple_facts *facts,
         if (!data.activity.len)
                 return reject(&fact, "workout without an activity");
         workout_data(&fact, workout, &data);
-        if (data.has_duration && data.duration > CM_DAY / CM_MINUTE)
+        if (data.has_duration && data.duration > (double)CM_DAY / CM_MINUTE)
                 return reject(&fact, "workout is longer than 24 hours");
         if ((data.has_distance && data.distance > 10000000) ||
             (data.has_energy && data.energy > 100000))
