@@ -229,8 +229,9 @@ static int64_t resident_bytes(void)
                 return 0;
         rest = cm_str_from(fgets(line, sizeof(line), file));
         (void)fclose(file);
-        if (!cm_str_split(&rest, ' ', &word) || !cm_str_split(&rest, ' ', &word) ||
-            !cm_str_to_int(word, &pages))
+        if (!cm_str_split(&rest, ' ', &word)) /* the whole size; the second is the resident one */
+                return 0;
+        if (!cm_str_split(&rest, ' ', &word) || !cm_str_to_int(word, &pages))
                 return 0;
         return pages * sysconf(_SC_PAGESIZE);
 }

@@ -36,10 +36,10 @@ static int read_subtype(struct cm_request *request, int32_t any_subtype, struct 
         int types = 0;
 
         if (!filters->event_type) {
-                for (int16_t type = 1; type <= HEALTH_EVENT_TYPE_NOTE; type++) {
-                        if (!event_subtype_find(type, name))
+                for (int type = 1; type <= HEALTH_EVENT_TYPE_NOTE; type++) {
+                        if (!event_subtype_find((int16_t)type, name))
                                 continue;
-                        filters->event_type = type;
+                        filters->event_type = (int16_t)type;
                         types++;
                 }
                 if (types > 1)
