@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import contract_literals  # noqa: E402
 import forbidden_calls  # noqa: E402
 import layering  # noqa: E402
+import links  # noqa: E402
 import sizes  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +44,7 @@ BAD = [
     (sizes, "services/auth/a.c", LONG, 2),
     (sizes, "services/auth/a.c", "\n" * 1001, 1),
     (sizes, "services/auth/a.h", "\n" * 301, 1),
+    (links, "docs/a.md", "\nsee [b](nowhere.md)\n", 2),
 ]
 
 GOOD = [
@@ -55,6 +57,7 @@ GOOD = [
     (forbidden_calls, "services/auth/main.c", "exit(1);\n"),
     (contract_literals, "services/auth/a.c", '#include "s1:x"\n/* "s1:x" */ x("SELECT a.v FROM b");\n'),
     (contract_literals, "services/auth/a_test.c", 'x("user.created.v1");\n'),
+    (links, "docs/a.md", "[a](README.md#x) [b](../LICENSE) [c](https://example.org/) `[d](e)`\n".replace("`[d](e)`", "")),
     (sizes, "services/auth/a.c", "/* size: a flat table */\n" + LONG),
     (sizes, "services/auth/a.c", LONG.replace("        x();\n", "", 2)),
 ]
