@@ -335,6 +335,18 @@ def test_stopping_lets_the_chunk_end(lonely, tmp_path):
     assert same_as(ended(dana.health, import_id), manifest)
 
 
+def test_the_same_file_twice_at_once(private_stack, tmp_path):
+    """Two workers store the same facts at the same time: each comes in once."""
+    auth = private_stack.daemon("auth")
+    health = private_stack.daemon("main-health", SALUS_WORKERS="2")
+    dana = register(auth.url, health.url, time_zone="Europe/Berlin")
+    manifest = make_export(tmp_path / "export.zip", "--records", "60000", "--seed", "9")
+    ids = [upload(dana.health, tmp_path / "export.zip") for _ in range(3)]
+    jobs = [ended(dana.health, import_id) for import_id in ids]
+    assert all(same_as(job, manifest) for job in jobs)
+    assert sum(job["added"] for job in jobs) == manifest["added"]
+
+
 # ---- what real phones wrote
 
 def values(api, subtype: str) -> list[tuple]:
