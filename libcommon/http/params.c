@@ -19,12 +19,18 @@ static void fault(struct decoding *decoding, struct cm_str pointer, const char *
         cm_fault_add(&decoding->faults, &decoding->request->arena, pointer, "%s", detail);
 }
 
+/* Names of headers in lower case: they are compared without. */
 static struct cm_str pointer_of(struct decoding *decoding, const struct cm_param *param)
 {
         static const char *const places[] = { "path", "query", "header" };
+        struct cm_str pointer = cm_arena_printf(&decoding->request->arena, "/%s/%s",
+                                                places[param->place], param->name);
+        char *text = (char *)pointer.data;
 
-        return cm_arena_printf(&decoding->request->arena, "/%s/%s", places[param->place],
-                               param->name);
+        for (size_t i = 0; param->place == CM_IN_HEADER && i < pointer.len; i++)
+                if (text[i] >= 'A' && text[i] <= 'Z')
+                        text[i] |= 0x20;
+        return pointer;
 }
 
 static void take(struct decoding *decoding, size_t i, struct cm_str text)
@@ -59,6 +65,24 @@ static void take_path(struct decoding *decoding)
         }
 }
 
+/* What is not UTF-8 in a header is ISO 8859-1 by tradition (RFC 9110 section 5.5). */
+static struct cm_str header_text(struct cm_arena *arena, struct cm_str value)
+{
+        char *text, *at;
+
+        if (cm_utf8_is_valid(value))
+                return value;
+        text = at = cm_arena_alloc(arena, value.len * 2 + 1);
+        for (size_t i = 0; i < value.len; i++) {
+                unsigned char c = (unsigned char)value.data[i];
+
+                if (c >= 0x80)
+                        *at++ = (char)(0xc0 | c >> 6);
+                *at++ = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+        }
+        return (struct cm_str){ text, (size_t)(at - text) };
+}
+
 static void take_headers(struct decoding *decoding)
 {
         for (size_t i = 0; i < decoding->route->param_count; i++) {
@@ -69,7 +93,7 @@ static void take_headers(struct decoding *decoding)
                         continue;
                 value = cm_request_header(decoding->request, param->name);
                 if (value.data)
-                        take(decoding, i, cm_utf8_is_valid(value) ? value : CM_STR_NONE);
+                        take(decoding, i, header_text(&decoding->request->arena, value));
         }
 }
 
@@ -143,7 +167,7 @@ bool cm_params_decode(struct cm_request *request, void *params)
         if (!decoding.faults.count)
                 return true;
         (void)cm_reply_problem(request, &(struct cm_problem){ .status = 400,
-                                                              .code = CM_CODE_INVALID,
+                                                              .code = CM_CODE_BAD_REQUEST,
                                                               .faults = &decoding.faults });
         return false;
 }

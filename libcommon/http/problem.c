@@ -35,7 +35,8 @@ static void write_faults(struct cm_json_writer *json, const struct cm_faults *fa
         cm_json_array_end(json);
 }
 
-static void write_problem(struct cm_buf *out, const struct cm_problem *problem)
+static void write_problem(struct cm_buf *out, const struct cm_problem *problem,
+                          const char *request_id)
 {
         struct cm_json_writer json;
         char type[96];
@@ -55,6 +56,10 @@ static void write_problem(struct cm_buf *out, const struct cm_problem *problem)
                 cm_json_key(&json, "detail");
                 cm_json_text(&json, problem->detail);
         }
+        if (request_id[0]) {
+                cm_json_key(&json, "instance");
+                cm_json_text(&json, cm_str_from(request_id));
+        }
         if (problem->faults && problem->faults->count)
                 write_faults(&json, problem->faults);
         cm_json_object_end(&json);
@@ -65,7 +70,7 @@ int cm_reply_problem(struct cm_request *request, const struct cm_problem *proble
         char seconds[16];
 
         cm_buf_reset(&request->scratch);
-        write_problem(&request->scratch, problem);
+        write_problem(&request->scratch, problem, request->request_id);
         if (problem->retry_after_s > 0) {
                 (void)snprintf(seconds, sizeof(seconds), "%d", problem->retry_after_s);
                 cm_reply_header(request, "Retry-After", cm_str_from(seconds));
@@ -87,15 +92,17 @@ int cm_reply_invalid(struct cm_request *request, const char *pointer, const char
         struct cm_faults faults = { .count = 1 };
         char text[256];
         va_list args;
+        bool in_head;
 
         va_start(args, detail);
         (void)vsnprintf(text, sizeof(text), detail, args);
         va_end(args);
         faults.items[0] = (struct cm_fault){ cm_str_from(pointer), cm_str_from(text) };
+        in_head = is_in_head(faults.items[0].pointer);
         return cm_reply_problem(request,
                                 &(struct cm_problem){
-                                        .status = is_in_head(faults.items[0].pointer) ? 400 : 422,
-                                        .code = CM_CODE_INVALID,
+                                        .status = in_head ? 400 : 422,
+                                        .code = in_head ? CM_CODE_BAD_REQUEST : CM_CODE_INVALID,
                                         .detail = cm_str_from(text),
                                         .faults = &faults,
                                 });

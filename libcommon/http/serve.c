@@ -57,6 +57,10 @@ static bool body_is_welcome(struct cm_request *request, const struct cm_route *r
                 cm_request_fail(request, -CM_E_TOO_LARGE);
                 return false;
         }
+        if (!has_body(request) && route->body_required) {
+                (void)reply_simple(request, 400, CM_CODE_BAD_REQUEST, "a body is required");
+                return false;
+        }
         if (!route->media) {
                 if (!has_body(request) || route->streamed)
                         return true;
@@ -80,13 +84,8 @@ static bool decode_body(struct cm_request *request, const struct cm_route *route
         int r;
 
         *body_r = NULL;
-        if (!route->body)
+        if (!route->body || !has_body(request))
                 return true;
-        if (!has_body(request)) {
-                if (route->body_required)
-                        (void)reply_simple(request, 400, CM_CODE_INVALID, "a body is required");
-                return !route->body_required;
-        }
         *body_r = cm_arena_alloc(&request->arena, route->body->size);
         r = cm_schema_decode(route->body, request->body, &request->arena, *body_r, &faults);
         if (r == 0)
@@ -94,11 +93,13 @@ static bool decode_body(struct cm_request *request, const struct cm_route *route
         if (r < 0)
                 cm_request_fail(request, r);
         else
-                (void)cm_reply_problem(
-                        request,
-                        &(struct cm_problem){ .status = r == CM_DECODE_NOT_JSON ? 400 : 422,
-                                              .code = CM_CODE_INVALID,
-                                              .faults = &faults });
+                (void)cm_reply_problem(request,
+                                       &(struct cm_problem){
+                                               .status = r == CM_DECODE_NOT_JSON ? 400 : 422,
+                                               .code = r == CM_DECODE_NOT_JSON ? CM_CODE_BAD_REQUEST
+                                                                               : CM_CODE_INVALID,
+                                               .faults = &faults,
+                                       });
         return false;
 }
 

@@ -12,6 +12,8 @@ struct note_params {
         int64_t number;
         uint8_t has_number;
         struct cm_str id;
+        struct cm_str mark;
+        uint8_t has_mark;
 };
 
 struct note {
@@ -39,6 +41,8 @@ static const struct cm_param note_param_table[] = {
         { "number", CM_IN_QUERY, &number_schema, offsetof(struct note_params, number),
           offsetof(struct note_params, has_number) },
         { "id", CM_IN_PATH, &id_schema, offsetof(struct note_params, id), CM_NO_OFFSET },
+        { "X-Mark", CM_IN_HEADER, &id_schema, offsetof(struct note_params, mark),
+          offsetof(struct note_params, has_mark) },
 };
 
 static int call_plain(struct cm_request *request, const void *params CM_UNUSED,
@@ -51,8 +55,8 @@ static int call_note(struct cm_request *request, const void *params, const void 
 {
         const struct note_params *in = params;
         struct cm_str text =
-                cm_arena_printf(cm_request_arena(request), "<%.*s %d>", CM_STR_ARG(in->id),
-                                in->has_number ? (int)in->number : -1);
+                cm_arena_printf(cm_request_arena(request), "<%.*s %d%.*s>", CM_STR_ARG(in->id),
+                                in->has_number ? (int)in->number : -1, CM_STR_ARG(in->mark));
 
         return cm_reply_body(request, 200, "text/plain", text);
 }
@@ -184,7 +188,7 @@ static const struct cm_route route_table[] = {
           .path = "/v1/notes/{id}",
           .operation = "note",
           .params = note_param_table,
-          .param_count = 2,
+          .param_count = 3,
           .params_size = sizeof(struct note_params),
           .call = call_note },
         { .method = "POST",
@@ -220,6 +224,7 @@ static const struct cm_route route_table[] = {
           .path = "/v1/count",
           .operation = "count",
           .streamed = true,
+          .body_required = true,
           .max_body = 1 << 20,
           .call = call_count },
         { .method = "POST",
@@ -366,6 +371,11 @@ static const struct talk talks[] = {
         { GET("/v1/notes/a?number=1&number=2"), { "400", "more than once" } },
         { GET("/v1/notes/a?other=1"), { "400", "\"pointer\":\"/query/other\"" } },
         { GET("/v1/plain?a/b"), { "400", "\"pointer\":\"/query/a~1b\"" } },
+        { "GET /v1/notes/a HTTP/1.1\r\n" HOST "x-mark: \xc3\xa9\r\n" END, { "<a -1\xc3\xa9>" } },
+        { "GET /v1/notes/a HTTP/1.1\r\n" HOST "x-mark: \xe9!\r\n" END, { "<a -1\xc3\xa9!>" } },
+        { "GET /v1/notes/a HTTP/1.1\r\n" HOST "X-Mark: 012345678901234567890\r\n" END,
+          { "400", "\"pointer\":\"/header/x-mark\"", "\"code\":\"bad_request\"" } },
+        { "POST /v1/count HTTP/1.1\r\n" HOST END, { "400", "a body is required" } },
         { GET("/v1/notes/123456789012345678901"), { "400", "/path/id" } },
         { GET("/v1/error"), { "400", "/query/number", "is required" } },
         { GET("/openapi.json"), { "200 OK", "{\"openapi\":1}", "application/json" } },
