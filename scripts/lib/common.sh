@@ -100,7 +100,7 @@ ensure_data() {
   [[ -w $DATA ]] || die "$DATA belongs to $(stat -c %U "$DATA")" \
     "run this as that account or with sudo, or set SALUS_DATA to a folder of your own"
   mkdir -p "$LOGS" "$RUN" "$SECRETS" "$DATA/bin" "$DATA/scratch"
-  touch "$DATA/.salus-data"
+  own_file "$DATA/.salus-data"
   chmod 711 "$DATA"
   chmod 700 "$LOGS" "$RUN" "$SECRETS" "$DATA/scratch"
   if ((EUID == 0)); then
@@ -110,8 +110,15 @@ ensure_data() {
   fi
 }
 
+# Makes a file that root and the servers' user may both write, so that a copy started with sudo can be stopped without.
+own_file() {
+  [[ -e $1 ]] || : >"$1"
+  ((EUID != 0)) || chown "$RUN_USER:" "$1"
+}
+
 # One scripts/up or scripts/down at a time per data folder. Processes that are started do not keep it.
 take_lock() {
+  own_file "$RUN/lock"
   exec 9>"$RUN/lock"
   flock -w 600 9 || die "another scripts/up or scripts/down has been at work on $DATA for ten minutes"
 }

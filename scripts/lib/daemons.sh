@@ -42,6 +42,7 @@ install_daemon() {
 }
 
 migrate_daemon() {
+  own_file "$LOGS/$1-migrate.log"
   as_run_user env -i "${daemon_env[@]}" "MIGRATE_DATABASE_URL_FILE=$SECRETS/$1/migrate_database_url" \
     "$DATA/bin/salus-$1" --migrate >>"$LOGS/$1-migrate.log" 2>&1 || {
     tail -n 10 "$LOGS/$1-migrate.log" >&2

@@ -23,7 +23,7 @@ process_is_running() { process_pid "$1" >/dev/null; }
 start_process() {
   local name=$1 pid
   shift
-  as_run_user touch "$LOGS/$name.log"
+  own_file "$LOGS/$name.log"
   (
     cd "$DATA" || exit
     exec </dev/null >>"$LOGS/$name.log" 2>&1 9>&-
@@ -35,6 +35,7 @@ start_process() {
   ) &
   pid=$!
   disown "$pid"
+  own_file "$RUN/$name.pid"
   printf '%s %s\n' "$pid" "$(process_start_time "$pid" || echo 0)" >"$RUN/$name.pid"
 }
 

@@ -23,6 +23,7 @@ start_postgres() {
 
 create_cluster() {
   step "creating a PostgreSQL cluster in $DATA/postgres"
+  own_file "$LOGS/initdb.log"
   as_run_user "$POSTGRES_BIN/initdb" -D "$DATA/postgres" -U postgres -A scram-sha-256 \
     --pwfile="$SECRETS/postgres" -E UTF8 --locale=C.UTF-8 --data-checksums >"$LOGS/initdb.log" 2>&1 ||
     die "initdb failed: $(tail -n 3 "$LOGS/initdb.log")"
