@@ -234,8 +234,10 @@ def checkout(tag, folder):
     """proto/ as it was."""
     archive = pathlib.Path(folder) / "release.tar"
     subprocess.run(["git", "archive", "-o", str(archive), tag, "proto"], check=True)
+    # Debian 12's Python knows no filters; the archive is git's own.
+    filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder, **filters)
     return pathlib.Path(folder) / "proto"
 
 
