@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/assert.h"
 #include "errors.h"
 #include "http/server_internal.h"
 
@@ -106,12 +105,14 @@ static int find_query(const struct cm_route *route, struct cm_str name)
         return -1;
 }
 
-/* JSON Pointer: '~' and '/' are escaped. */
+/* JSON Pointer: '~' and '/' are escaped. A name that is no text has no pointer of its own. */
 static struct cm_str unknown_pointer(struct cm_arena *arena, struct cm_str name)
 {
-        char *out = cm_arena_alloc(arena, sizeof("/query/") + name.len * 2), *at = out;
+        char *out, *at;
 
-        CM_ASSERT(name.data);
+        if (!name.data)
+                return CM_STR("/query");
+        out = at = cm_arena_alloc(arena, sizeof("/query/") + name.len * 2);
         at += sizeof("/query/") - 1;
         memcpy(out, "/query/", sizeof("/query/") - 1);
         for (size_t i = 0; i < name.len; i++) {
