@@ -311,11 +311,11 @@ static void test_a_deadline_cancels_on_the_server(void **state CM_UNUSED)
 
 static const struct cm_pg_statement kill_me = {
         .name = "kill_me",
-        .sql = "SELECT pg_terminate_backend(pg_backend_pid())",
+        .sql = "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)",
 };
 static const struct cm_pg_statement kill_me_writing = {
         .name = "kill_me_writing",
-        .sql = "SELECT pg_terminate_backend(pg_backend_pid())",
+        .sql = "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)",
         .writes = true,
 };
 
@@ -324,6 +324,7 @@ static void losses(void *arg CM_UNUSED)
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
 
         assert_int_equal(cm_pg_query(pg, NULL, &kill_me, NULL, &result), -CM_E_UNAVAILABLE);
+        wait_until_ready();
         assert_int_equal(cm_pg_query(pg, NULL, &kill_me_writing, NULL, &result), -CM_E_UNCERTAIN);
         wait_until_ready();
         assert_int_equal(number("SELECT 6"), 6);

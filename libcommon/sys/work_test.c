@@ -23,7 +23,7 @@ static int doubled(void *arg)
 
 static int slow(void *arg)
 {
-        usleep(50000);
+        usleep(300000);
         *(int *)arg = 1;
         return 0;
 }

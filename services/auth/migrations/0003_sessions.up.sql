@@ -40,7 +40,7 @@ LANGUAGE sql STABLE AS $$
         WHEN now() >= least(s.idle_expires_at, s.expires_at) THEN 4
         WHEN presented = s.generation AND digest = s.current_digest THEN 1
         WHEN presented = s.generation - 1 AND digest = s.previous_digest
-             AND now() < s.rotated_at + grace THEN 2
+             AND grace > interval '0' AND now() < s.rotated_at + grace THEN 2
         ELSE 3
     END)::smallint
 $$;
