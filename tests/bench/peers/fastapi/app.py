@@ -26,7 +26,7 @@ WITH added AS (
   VALUES ($1, $2, 1, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12)
   ON CONFLICT (user_id, request_key) WHERE request_key IS NOT NULL DO NOTHING RETURNING id)
 SELECT id FROM added"""
-OUTBOX = "INSERT INTO outbox (events, count) VALUES ($1::jsonb, 1)"
+OUTBOX = "INSERT INTO outbox (payload, event_count) VALUES ($1::jsonb, 1)"
 
 
 class VitalData(BaseModel):
@@ -76,7 +76,8 @@ async def record(event: EventInput, request: Request, user: uuid.UUID = Depends(
     key = hashlib.sha256(idempotency_key.encode()).digest()[:16]
     digest = hashlib.sha256(await request.body()).digest()[:16]
     local_date = event.occurred_at.astimezone(ZoneInfo(event.time_zone)).date()
-    fact = json.dumps([{"id": str(event_id), "type": "health.updated.v1", "subject": str(user), "time": now.isoformat()}])
+    fact = json.dumps([{"id": str(event_id), "source": "/salus/main-health", "type": "health.updated.v1",
+                        "subject": str(user), "tenant": str(uuid.UUID(int=0)), "time": now.isoformat(), "data": {}}])
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT set_config('app.users', $1, true)", f"{{{user}}}")
         stored = await connection.fetchval(INSERT, user, event_id, 5, 1, event.occurred_at, event.time_zone, local_date,

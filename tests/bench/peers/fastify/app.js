@@ -22,7 +22,7 @@ const INSERT = {
          VALUES ($1, $2, 1, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (user_id, request_key) WHERE request_key IS NOT NULL DO NOTHING`,
 };
-const OUTBOX = { name: 'outbox', text: 'INSERT INTO outbox (events, count) VALUES ($1::jsonb, 1)' };
+const OUTBOX = { name: 'outbox', text: 'INSERT INTO outbox (payload, event_count) VALUES ($1::jsonb, 1)' };
 const SCOPE = { name: 'scope', text: "SELECT set_config('app.users', $1, true)" };
 
 const body = {
@@ -67,7 +67,8 @@ app.post('/v1/health-events', { schema: { body } }, async (request, reply) => {
   const now = new Date();
   const id = uuid7();
   const occurred = new Date(event.occurred_at);
-  const fact = JSON.stringify([{ id, type: 'health.updated.v1', subject: sub, time: now.toISOString() }]);
+  const fact = JSON.stringify([{ id, source: '/salus/main-health', type: 'health.updated.v1', subject: sub,
+    tenant: '00000000-0000-0000-0000-000000000000', time: now.toISOString(), data: {} }]);
   const client = await pool.connect();
   try {
     await client.query('BEGIN');
