@@ -1,12 +1,9 @@
 """Reads: a page of the timeline against the same query in pgbench; a cached reply against nginx's static file."""
 
-import json
-import re
 import subprocess
 
 from bench.rig import Peer, Rig, running
 from bench.table import Row
-from support.paths import ROOT
 
 ROUNDS = 5
 SECONDS = 3
@@ -26,14 +23,6 @@ def fill(rig: Rig):
             f" '{{\"value\": 72.5, \"unit\": \"/min\"}}' END::jsonb FROM unnest(ARRAY[{ids}]) AS u, generate_series(1, %s) AS n"
             % EVENTS)
         connection.execute("VACUUM ANALYZE health_events")
-
-
-def timeline_statement() -> str:
-    """The daemon's own SQL, as pgbench reads it: the C literals joined."""
-    source = "".join(path.read_text() for path in sorted((ROOT / "services/main-health").glob("event_store*.c")))
-    found = re.search(r'\.name = "health_timeline_by_type",\s*\.sql = ((?:\s*"(?:[^"\\]|\\.)*")+)', source)
-    assert found, "the statement health_timeline_by_type is not where it was"
-    return "".join(json.loads(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', found[1]))
 
 
 def timeline(rig: Rig):
