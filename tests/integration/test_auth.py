@@ -587,7 +587,8 @@ def test_changes_at_once_all_hold(person, stack):
     user = somebody.auth.get("/v1/me").json()
     assert user["preferences"] == {f"key{n}": n for n in range(12)} and user["version"] == 13
     facts = events.wait_for("user.updated.v1", somebody.id, count=12)
-    assert [fact["data"]["version"] for fact in facts] == list(range(2, 14))
+    # Facts of one moment may pass each other on the way: that is what their versions are for.
+    assert sorted(fact["data"]["version"] for fact in facts) == list(range(2, 14))
 
 
 BAD_CHANGES = [

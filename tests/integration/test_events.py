@@ -293,7 +293,7 @@ def test_a_client_that_goes_away_in_a_batch(health, patient):
 
 def test_an_empty_batch(patient):
     answer = patient().health.post("/v1/health-events/batch", headers={"Content-Type": "application/x-ndjson"})
-    problem(answer, 422, "invalid", "")
+    problem(answer, 400, "bad_request")
 
 
 # ---- days
