@@ -25,8 +25,9 @@ BEYOND_64_BITS = re.compile(r"(?<![\d.e+-])-?\d{19,}(?![\d.e])")
 @schemathesis.hook
 def filter_case(_, case):
     """Leaves out what it takes for what it is not: a cursor that it made up, which fits the schema and is still none
-    of ours; a subtype without its type, when several types have one of that name; text with U+0000 and whole numbers beyond 64 bits, which no schema of free JSON can forbid and we always
-    refuse; and null for a text that may be null, which violates no format."""
+    of ours; a subtype without its type, when several types have one of that name; text with U+0000 and whole numbers
+    beyond 64 bits, which no schema of free JSON can forbid and we always refuse; and null for a text that may be null,
+    which violates no format."""
     if case.meta is None:
         return True
     positive = case.meta.generation.mode.is_positive
