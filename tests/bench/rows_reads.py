@@ -17,9 +17,9 @@ def fill(rig: Rig):
         connection.execute("TRUNCATE health_events")
         connection.execute(
             "INSERT INTO health_events (user_id, id, version, event_type, event_subtype, status, occurred_at, zone, local_date,"
-            " created_at, source, event_data) SELECT u::uuid, gen_random_uuid(), 1, CASE n % 3 WHEN 0 THEN 1 WHEN 1 THEN 3 ELSE 5 END,"
+            " created_at, source, event_data) SELECT u::uuid, gen_random_uuid(), 1, CASE n %% 3 WHEN 0 THEN 1 WHEN 1 THEN 3 ELSE 5 END,"
             " 1, 1, now() - n * interval '7 minutes', 'UTC', (now() - n * interval '7 minutes')::date, now(), 'watch',"
-            " CASE n % 3 WHEN 0 THEN '{\"mood\": \"calm\"}' WHEN 1 THEN '{\"symptoms\": [\"fatigue\"]}' ELSE"
+            " CASE n %% 3 WHEN 0 THEN '{\"mood\": \"calm\"}' WHEN 1 THEN '{\"symptoms\": [\"fatigue\"]}' ELSE"
             f" '{{\"value\": 72.5, \"unit\": \"/min\"}}' END::jsonb FROM unnest(ARRAY[{ids}]) AS u, generate_series(1, %s) AS n"
             % EVENTS)
         connection.execute("VACUUM ANALYZE health_events")
