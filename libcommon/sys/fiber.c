@@ -19,8 +19,8 @@
 /*
  * How a fiber gets and leaves the processor. A stack is entered for the first time through
  * makecontext(), which is portable but slow (it saves the signal mask by a system call); every
- * switch after that is sigsetjmp/siglongjmp without the mask, about 10 ns. QEMU does the same and
- * for the same reasons; hand-written assembly would save 5 ns and cost a file per processor.
+ * switch after that is sigsetjmp/siglongjmp without the mask, and without a system call. QEMU does
+ * the same and for the same reasons; hand-written assembly would cost a file per processor.
  *
  * A stack outlives its fiber: when fn returns, the stack's main loop switches away and waits for
  * the next fiber, so that a pooled stack is never entered by makecontext() twice.
