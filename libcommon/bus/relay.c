@@ -66,19 +66,26 @@ static void on_notify(void *arg)
         wake(relay);
 }
 
-static void on_wake(void *arg)
+static void on_news(struct cm_relay *relay)
 {
-        struct cm_relay *relay = arg;
-
-        atomic_store(&relay->wake_posted, false);
         relay->has_news = true;
         wake(relay);
 }
 
+static void on_posted_wake(void *arg)
+{
+        struct cm_relay *relay = arg;
+
+        atomic_store(&relay->wake_posted, false);
+        on_news(relay);
+}
+
 void cm_relay_wake(struct cm_relay *relay)
 {
-        if (!atomic_exchange(&relay->wake_posted, true))
-                cm_loop_post(relay->loop, on_wake, relay);
+        if (cm_loop_current() == relay->loop)
+                on_news(relay); /* without a turn of the loop and a system call */
+        else if (!atomic_exchange(&relay->wake_posted, true))
+                cm_loop_post(relay->loop, on_posted_wake, relay);
 }
 
 /* ---- leading */

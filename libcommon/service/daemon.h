@@ -33,6 +33,7 @@ struct worker {
         struct user_ref_cache *refs;
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
+        atomic_bool news_posted; /* likewise: a look at the outbox is on its way to its thread */
         struct cm_fiber *fiber;
         bool ending;
         struct cm_cond never;
