@@ -2,6 +2,7 @@
 #include "base/attr.h"
 #include "store/redis.h"
 #include "sys/loop.h"
+#include "sys/progress.h"
 
 /*
  * The relay moves what the outbox holds to the stream `s1:events:<service>`. Of all the relays of a
@@ -22,6 +23,10 @@ struct cm_relay_config {
         int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */
         int64_t silent_us; /* a group that says nothing for so long is not waited for; 0: 24 hours
                             */
+        struct cm_progress *progress; /* kept up to date, for liveness; a step gives up on a silent
+                                         server after 20 s. May be NULL */
+        bool hangs; /* for tests, in builds with CM_FAULTS only; TEST_FAULT=hang-relay likewise: the
+                       first step never ends */
 };
 
 /* Starts the relay's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong is

@@ -61,6 +61,7 @@ struct cm_relay {
         bool has_ended;
         _Atomic bool wake_posted;
 
+        struct cm_progress own_progress; /* when nobody wants to know */
         struct cm_metric *published;
 };
 
@@ -71,8 +72,8 @@ struct relay_batch {
 };
 void relay_batch_clear(struct relay_batch *batch);
 
-/* Gives the next step its time, so that a server that says nothing stops it. */
-void relay_limit(void);
+/* Begins the next step and gives it its time, so that a server that says nothing stops it. */
+void relay_limit(struct cm_relay *relay);
 
 /* relay_store.c: the outbox. All suspend. */
 int relay_store_lead(struct cm_relay *relay) CM_MUST_CHECK; /* 0 or RELAY_NOT_LEADING */
