@@ -112,19 +112,29 @@ struct cm_str cm_arena_str(struct cm_arena *arena, struct cm_str text)
         return (struct cm_str){ copy, text.len };
 }
 
+struct cm_str cm_arena_int(struct cm_arena *arena, int64_t value)
+{
+        char *text = cm_arena_alloc(arena, CM_INT_TEXT_SIZE);
+
+        return (struct cm_str){ text, cm_int_format(value, text) };
+}
+
 struct cm_str cm_arena_printf(struct cm_arena *arena, const char *format, ...)
 {
+        char usual[256], *text;
         va_list args, again;
-        char *text;
         int len;
 
         va_start(args, format);
         va_copy(again, args);
-        len = vsnprintf(NULL, 0, format, args);
+        len = vsnprintf(usual, sizeof(usual), format, args);
         va_end(args);
         CM_ASSERT(len >= 0);
         text = cm_arena_alloc(arena, (size_t)len + 1);
-        vsnprintf(text, (size_t)len + 1, format, again);
+        if ((size_t)len < sizeof(usual))
+                memcpy(text, usual, (size_t)len + 1);
+        else
+                vsnprintf(text, (size_t)len + 1, format, again);
         va_end(again);
         return (struct cm_str){ text, (size_t)len };
 }

@@ -25,6 +25,7 @@ void *cm_arena_array(struct cm_arena *arena, size_t count, size_t size)
         __attribute__((returns_nonnull));
 /* NUL-terminated copies. An absent text stays absent. */
 struct cm_str cm_arena_str(struct cm_arena *arena, struct cm_str text);
+struct cm_str cm_arena_int(struct cm_arena *arena, int64_t value); /* decimal */
 struct cm_str cm_arena_printf(struct cm_arena *arena, const char *format, ...) CM_PRINTF(2, 3);
 
 #define CM_ARENA_NEW(arena, type) ((type *)cm_arena_alloc(arena, sizeof(type)))

@@ -98,6 +98,22 @@ bool cm_str_to_int(struct cm_str text, int64_t *value_r)
         return true;
 }
 
+size_t cm_int_format(int64_t value, char out[CM_INT_TEXT_SIZE])
+{
+        char digits[CM_INT_TEXT_SIZE], *end = digits + sizeof(digits), *p = end;
+        uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+        do {
+                *--p = (char)('0' + rest % 10);
+                rest /= 10;
+        } while (rest);
+        if (value < 0)
+                *--p = '-';
+        memcpy(out, p, (size_t)(end - p));
+        out[end - p] = '\0';
+        return (size_t)(end - p);
+}
+
 bool cm_equal_secret(const void *a, const void *b, size_t len)
 {
         const volatile unsigned char *x = a, *y = b;
@@ -153,18 +169,27 @@ void cm_buf_add_char(struct cm_buf *buf, char c)
         cm_buf_add(buf, &c, 1);
 }
 
+void cm_buf_add_int(struct cm_buf *buf, int64_t value)
+{
+        cm_buf_reserve(buf, CM_INT_TEXT_SIZE);
+        buf->len += cm_int_format(value, buf->data + buf->len);
+}
+
 void cm_buf_printf(struct cm_buf *buf, const char *format, ...)
 {
         va_list args, again;
         int len;
 
+        cm_buf_reserve(buf, 0);
         va_start(args, format);
         va_copy(again, args);
-        len = vsnprintf(NULL, 0, format, args);
+        len = vsnprintf(buf->data + buf->len, buf->cap - buf->len, format, args);
         va_end(args);
         CM_ASSERT(len >= 0);
-        cm_buf_reserve(buf, (size_t)len);
-        vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+        if (buf->len + (size_t)len >= buf->cap) {
+                cm_buf_reserve(buf, (size_t)len);
+                vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+        }
         va_end(again);
         buf->len += (size_t)len;
 }

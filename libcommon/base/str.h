@@ -35,6 +35,10 @@ bool cm_utf8_is_valid(struct cm_str text);
 /* Number of code points in well-formed UTF-8. */
 size_t cm_utf8_length(struct cm_str text);
 
+/* Decimal digits of `value`, NUL-terminated; returns their number. Many times faster than printf. */
+#define CM_INT_TEXT_SIZE 21
+size_t cm_int_format(int64_t value, char out[CM_INT_TEXT_SIZE]);
+
 /* Compares secrets in time that depends on the length only. */
 bool cm_equal_secret(const void *a, const void *b, size_t len);
 
@@ -51,6 +55,7 @@ void cm_buf_reserve(struct cm_buf *buf, size_t more);
 void cm_buf_add(struct cm_buf *buf, const void *data, size_t len);
 void cm_buf_add_str(struct cm_buf *buf, struct cm_str text);
 void cm_buf_add_char(struct cm_buf *buf, char c);
+void cm_buf_add_int(struct cm_buf *buf, int64_t value); /* decimal */
 void cm_buf_printf(struct cm_buf *buf, const char *format, ...) CM_PRINTF(2, 3);
 /* Removes `len` bytes from the front. */
 void cm_buf_consume(struct cm_buf *buf, size_t len);

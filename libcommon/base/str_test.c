@@ -140,12 +140,34 @@ static void test_buffer(void **state CM_UNUSED)
         assert_false(cm_equal_secret("abc", "abd", 3));
 }
 
+static void test_decimal(void **state CM_UNUSED)
+{
+        static const struct {
+                int64_t value;
+                const char *text;
+        } rows[] = { { 0, "0" },
+                     { 7, "7" },
+                     { -10, "-10" },
+                     { INT64_MAX, "9223372036854775807" },
+                     { INT64_MIN, "-9223372036854775808" } };
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                CM_CLEANUP(cm_buf_deinit) struct cm_buf buf = { 0 };
+                char text[CM_INT_TEXT_SIZE];
+
+                assert_int_equal(cm_int_format(rows[i].value, text), strlen(rows[i].text));
+                assert_string_equal(text, rows[i].text);
+                cm_buf_add_int(&buf, rows[i].value);
+                assert_string_equal(buf.data, rows[i].text);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_numbers), cmocka_unit_test(test_split_and_trim),
                 cmocka_unit_test(test_utf8),    cmocka_unit_test(test_base64url),
-                cmocka_unit_test(test_buffer),
+                cmocka_unit_test(test_buffer),  cmocka_unit_test(test_decimal),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,8 +55,7 @@ size_t cm_event_fields(const struct cm_event *event, struct cm_arena *arena,
         add_uuid(&fields, arena, CM_STR("ce_tenantid"), &event->tenant);
         add(&fields, CM_STR("ce_traceparent"), event->traceparent);
         if (event->position)
-                add(&fields, CM_STR("ce_sequence"),
-                    cm_arena_printf(arena, "%" PRId64, event->position));
+                add(&fields, CM_STR("ce_sequence"), cm_arena_int(arena, event->position));
         add(&fields, CM_STR("ce_datacontenttype"), CM_STR(MEDIA_TYPE));
         add(&fields, CM_STR("data"), event->data);
         CM_ASSERT(fields.count <= 2 * CM_EVENT_ATTRIBUTES);

@@ -39,8 +39,7 @@ static int64_t seconds_up(int64_t us)
 
 static void set_number(struct cm_request *request, const char *name, int64_t value)
 {
-        cm_reply_header(request, name,
-                        cm_arena_printf(cm_request_arena(request), "%lld", (long long)value));
+        cm_reply_header(request, name, cm_arena_int(cm_request_arena(request), value));
 }
 
 static int too_many(struct cm_request *request, const struct cm_rate_decision *decision)

@@ -99,11 +99,18 @@ void redis_reply_copy(struct cm_arena *arena, const struct cm_redis_reply *from,
                 redis_reply_copy(arena, &from->items[i], &to->items[i]);
 }
 
+static void add_count(struct cm_buf *out, char kind, size_t count)
+{
+        cm_buf_add_char(out, kind);
+        cm_buf_add_int(out, (int64_t)count);
+        cm_buf_add(out, "\r\n", 2);
+}
+
 void redis_encode(struct cm_buf *out, const struct cm_str *args, size_t count)
 {
-        cm_buf_printf(out, "*%zu\r\n", count);
+        add_count(out, '*', count);
         for (size_t i = 0; i < count; i++) {
-                cm_buf_printf(out, "$%zu\r\n", args[i].len);
+                add_count(out, '$', args[i].len);
                 cm_buf_add(out, args[i].data, args[i].len);
                 cm_buf_add(out, "\r\n", 2);
         }
