@@ -1,6 +1,7 @@
 #include "store/cache.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -82,7 +83,12 @@ static struct cm_redis_script store_script = {
 
 static struct cm_str guard_key(struct cm_arena *arena, struct cm_str key)
 {
-        return cm_arena_printf(arena, "%.*s:dropped", CM_STR_ARG(key));
+        const struct cm_str suffix = CM_STR(":dropped");
+        char *text = cm_arena_alloc(arena, key.len + suffix.len + 1);
+
+        memcpy(text, key.data, key.len);
+        memcpy(text + key.len, suffix.data, suffix.len);
+        return (struct cm_str){ text, key.len + suffix.len };
 }
 
 /* Reads the entry and the guard's present mark. 0: found; 1: missed. */
@@ -210,30 +216,53 @@ int cm_cache_get(struct cm_cache *cache, struct cm_str key, int64_t life_us, str
         return r;
 }
 
-int cm_cache_drop(struct cm_cache *cache, struct cm_str key)
+/* The guard first: from then on a load that began before the drop is not stored. */
+static void drop_commands(struct cm_arena *arena, struct cm_str key, struct cm_str mark,
+                          struct cm_redis_command_line lines[2])
 {
-        struct load *load = cm_map_remove(cache->loads, key);
+        struct cm_str *words = cm_arena_array(arena, 7, sizeof(*words));
+
+        words[0] = CM_STR("SET");
+        words[1] = guard_key(arena, key);
+        words[2] = mark;
+        words[3] = CM_STR("PX");
+        words[4] = CM_STR(GUARD_LIFE_MS);
+        words[5] = CM_STR("DEL");
+        words[6] = key;
+        lines[0] = (struct cm_redis_command_line){ words, 5 };
+        lines[1] = (struct cm_redis_command_line){ words + 5, 2 };
+}
+
+int cm_cache_drop_all(struct cm_cache *cache, const struct cm_str *keys, size_t count)
+{
+        struct cm_redis_command_line *lines;
+        struct cm_redis_reply *replies;
         struct cm_arena arena;
-        struct cm_redis_reply replies[2];
-        uint64_t mark;
+        struct cm_str mark;
+        uint64_t random;
         int64_t before;
         int r;
 
-        if (load)
-                load->stale = true;
-        cm_arena_init(&arena, 1024);
-        cm_random(&mark, sizeof(mark));
+        cm_arena_init(&arena, 4096);
+        lines = cm_arena_array(&arena, 2 * count, sizeof(*lines));
+        replies = cm_arena_array(&arena, 2 * count, sizeof(*replies));
+        cm_random(&random, sizeof(random));
+        mark = cm_arena_printf(&arena, "%" PRIx64, random);
+        for (size_t i = 0; i < count; i++) {
+                struct load *load = cm_map_remove(cache->loads, keys[i]);
+
+                if (load)
+                        load->stale = true;
+                drop_commands(&arena, keys[i], mark, &lines[2 * i]);
+        }
         before = limit_time();
-        r = cm_redis_flight(cache->redis, &arena,
-                            (struct cm_redis_command_line[]){
-                                    { (struct cm_str[]){ CM_STR("SET"), guard_key(&arena, key),
-                                                         cm_arena_printf(&arena, "%" PRIx64, mark),
-                                                         CM_STR("PX"), CM_STR(GUARD_LIFE_MS) },
-                                      5 },
-                                    { (struct cm_str[]){ CM_STR("DEL"), key }, 2 },
-                            },
-                            2, replies);
+        r = cm_redis_flight(cache->redis, &arena, lines, 2 * count, replies);
         cm_fiber_set_deadline(before);
         cm_arena_deinit(&arena);
         return r == CM_REDIS_REFUSED ? -CM_E_UNAVAILABLE : r;
+}
+
+int cm_cache_drop(struct cm_cache *cache, struct cm_str key)
+{
+        return cm_cache_drop_all(cache, &key, 1);
 }

@@ -16,3 +16,5 @@ int cm_cache_get(struct cm_cache *cache, struct cm_str key, int64_t life_us, str
 /* A load that was under way when the key was dropped is not stored. Best effort when Redis is gone:
  * the entry then ends with its life. */
 int cm_cache_drop(struct cm_cache *cache, struct cm_str key);
+/* The same for many keys in one flight. */
+int cm_cache_drop_all(struct cm_cache *cache, const struct cm_str *keys, size_t count);

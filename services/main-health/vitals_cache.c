@@ -7,7 +7,7 @@
 #include "keys.h"
 #include "sys/fiber.h"
 
-enum { DROPS_AT_A_TIME = 32 };
+enum { DROPS_AT_A_TIME = 128 };
 
 struct vitals_cache {
         struct cm_cache *cache;
@@ -35,37 +35,22 @@ void vitals_cache_free(struct vitals_cache **vitals)
         *vitals = NULL;
 }
 
-struct drop {
-        struct cm_cache *cache;
-        struct cm_uuid user_id;
-};
-
-static void drop_one(void *arg)
+/* Takes the keys of up to `room` persons that wait. */
+static size_t take(struct vitals_cache *vitals, struct cm_arena *arena, struct cm_str *keys,
+                   size_t room)
 {
-        struct drop *drop = arg;
-        struct cm_arena arena;
-
-        cm_arena_init(&arena, 256);
-        (void)cm_cache_drop(drop->cache, key_health_cache(&arena, &drop->user_id));
-        cm_arena_deinit(&arena);
-}
-
-/* Takes up to `room` persons that wait. */
-static size_t take(struct vitals_cache *vitals, struct drop *drops, size_t room)
-{
+        struct cm_uuid *ids = cm_arena_array(arena, room, sizeof(*ids));
         size_t position = 0, count = 0;
         struct cm_str key;
         void *value;
 
-        while (count < room && cm_map_next(vitals->waiting, &position, &key, &value)) {
-                drops[count].cache = vitals->cache;
-                memcpy(&drops[count++].user_id, value, sizeof(struct cm_uuid));
-        }
+        while (count < room && cm_map_next(vitals->waiting, &position, &key, &value))
+                memcpy(&ids[count++], value, sizeof(struct cm_uuid));
         for (size_t i = 0; i < count; i++) {
-                struct cm_str id = { (const char *)drops[i].user_id.bytes,
-                                     sizeof(drops[i].user_id.bytes) };
+                struct cm_str id = { (const char *)ids[i].bytes, sizeof(ids[i].bytes) };
 
                 cm_free(cm_map_remove(vitals->waiting, id));
+                keys[i] = key_health_cache(arena, &ids[i]);
         }
         return count;
 }
@@ -73,19 +58,18 @@ static size_t take(struct vitals_cache *vitals, struct drop *drops, size_t room)
 static void drop_waiting(void *arg)
 {
         struct vitals_cache *vitals = arg;
-        struct drop drops[DROPS_AT_A_TIME];
+        struct cm_arena arena;
 
         (void)cm_fiber_set_deadline(CM_NEVER); /* not that of the request that was first */
+        cm_arena_init(&arena, 4096);
         while (cm_map_count(vitals->waiting) > 0) {
-                size_t count = take(vitals, drops, DROPS_AT_A_TIME);
-                struct cm_group group;
+                struct cm_str keys[DROPS_AT_A_TIME];
+                size_t count = take(vitals, &arena, keys, DROPS_AT_A_TIME);
 
-                cm_group_init(&group);
-                for (size_t i = 0; i < count; i++)
-                        if (cm_group_start(&group, "cache drop", drop_one, &drops[i]) < 0)
-                                drop_one(&drops[i]);
-                (void)cm_group_join(&group);
+                (void)cm_cache_drop_all(vitals->cache, keys, count);
+                cm_arena_reset(&arena);
         }
+        cm_arena_deinit(&arena);
         vitals->dropping = false;
 }
 
