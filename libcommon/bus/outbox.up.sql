@@ -1,6 +1,6 @@
 -- The outbox of a service: what it has to say, written in the same transaction as its cause.
 --
--- A row holds all the events of one statement. Positions in the stream are not stored with each event: they follow
+-- A row holds all the events of one statement, a line each: see bus/outbox.h. Positions in the stream are not stored with each event: they follow
 -- from the order (xid, id), in which the relay reads rows whose transactions are all finished, and each batch that it
 -- reads is recorded once, as a range. That makes a position a function of what is in here: a relay that
 -- assigns again after a crash assigns the same.
@@ -9,7 +9,7 @@ CREATE TABLE outbox (
         id          bigint GENERATED ALWAYS AS IDENTITY,
         created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
         event_count integer NOT NULL CHECK (event_count > 0),
-        payload     jsonb NOT NULL,
+        payload     text NOT NULL,
         PRIMARY KEY (xid, id)
 );
 
@@ -70,7 +70,7 @@ BEGIN
 END
 $$;
 
--- A row of a wide gather is some 30 KiB of repetitive JSON; lz4, where the server has it, costs a tenth of pglz.
+-- A row of a wide gather is some 30 KiB of repetitive text; lz4, where the server has it, costs a tenth of pglz.
 DO $$
 BEGIN
         ALTER TABLE outbox ALTER payload SET COMPRESSION lz4;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "bus/outbox.h"
 #include "bus/relay_internal.h"
+#include "sys/log.h"
 
 /*
  * The outbox from the relay's side. Rows are taken in the order (xid, id), and only those whose
@@ -17,14 +18,6 @@
 
 #define MAX_EVENTS 1000
 
-/* The columns of an event; data comes as text. */
-#define EVENTS_OF(payload)                                                                         \
-        "ROWS FROM (jsonb_to_recordset(" payload ") AS (id text, source text, type text,"          \
-        " time text, subject text, tenant text, traceparent text, data jsonb))"                    \
-        " WITH ORDINALITY AS e(id, source, type, time, subject, tenant, traceparent, data, n)"
-#define EVENT_COLUMNS                                                                              \
-        " e.id::uuid, e.source, e.type, e.time::timestamptz, e.subject::uuid, e.tenant::uuid,"     \
-        " e.traceparent, e.data::text"
 #define WAITING(columns)                                                                           \
         "waiting AS (SELECT " columns ", xid, id, event_count,"                                    \
         "  sum(event_count) OVER (ORDER BY xid, id) AS upto"                                       \
@@ -60,40 +53,37 @@ static const struct cm_pg_statement last_range = {
                " ORDER BY first_position DESC LIMIT 1",
 };
 
+/* Rows of the outbox with the position of their first event. */
 static const struct cm_pg_statement take = {
         .name = "relay-take",
-        .sql = "WITH leader AS (SELECT set_config('synchronous_commit', 'off', true) FROM "
-               "outbox_relay"
-               "  WHERE term = $3::int8), " WAITING(
+        .sql = "WITH leader AS (SELECT set_config('synchronous_commit', 'off', true)"
+               "  FROM outbox_relay WHERE term = $3::int8), " WAITING(
                        "payload") ","
-                                  "chosen AS (SELECT waiting.* FROM waiting, leader WHERE upto - "
-                                  "event_count < $5::int8),"
+                                  "chosen AS (SELECT waiting.* FROM waiting, leader"
+                                  "  WHERE upto - event_count < $5::int8),"
                                   "recorded AS (INSERT INTO outbox_range (first_position, events, "
                                   "first_xid, first_id,"
                                   "  last_xid, last_id)"
                                   " SELECT $4::int8, l.upto, f.xid, f.id, l.xid, l.id"
                                   " FROM (SELECT * FROM chosen ORDER BY xid, id LIMIT 1) f,"
                                   "  (SELECT * FROM chosen ORDER BY xid DESC, id DESC LIMIT 1) l)"
-                                  "SELECT ($4::int8 + c.upto - c.event_count + e.n - 1)::int8, "
-                                  "c.xid::text::int8, c.id," EVENT_COLUMNS
-                                  " FROM chosen c, LATERAL " EVENTS_OF("c.payload") " ORDER BY 1",
+                                  "SELECT ($4::int8 + upto - event_count)::int8, event_count, "
+                                  "payload,"
+                                  " xid::text::int8, id FROM chosen ORDER BY 1",
         .writes = true,
 };
 
 static const struct cm_pg_statement read_again = {
         .name = "relay-read",
-        .sql = "SELECT (o.start + e.n - 1)::int8, 0::int8, 0::int8," EVENT_COLUMNS
+        .sql = "SELECT o.start::int8, o.event_count, o.payload"
                " FROM (SELECT * FROM outbox_range WHERE NOT is_void AND first_position <= $2::int8"
                "  AND first_position >= coalesce((SELECT max(first_position) FROM outbox_range"
                "  WHERE first_position <= $1::int8), 0)) r,"
                " LATERAL (SELECT payload, event_count, r.first_position - event_count"
                "  + sum(event_count) OVER (ORDER BY xid, id) AS start FROM outbox"
-               "  WHERE (xid, id) >= (r.first_xid, r.first_id) AND (xid, id) <= (r.last_xid, "
-               "r.last_id)) o,"
-               " LATERAL " EVENTS_OF("o.payload") " WHERE o.start <= $2::int8 AND o.start + "
-                                                  "o.event_count > $1::int8"
-                                                  " AND o.start + e.n - 1 BETWEEN $1::int8 AND "
-                                                  "$2::int8 ORDER BY 1",
+               "  WHERE (xid, id) >= (r.first_xid, r.first_id)"
+               "  AND (xid, id) <= (r.last_xid, r.last_id)) o"
+               " WHERE o.start <= $2::int8 AND o.start + o.event_count > $1::int8 ORDER BY 1",
 };
 
 static const struct cm_pg_statement next_event = {
@@ -105,8 +95,7 @@ static const struct cm_pg_statement next_event = {
 static const struct cm_pg_statement preview = {
         .name = "relay-preview",
         .sql = "WITH " WAITING(
-                "payload") " SELECT (payload -> ($3::int8 - (upto - event_count) - 1)::int4 ->> "
-                           "'id')::uuid FROM waiting"
+                "payload") " SELECT upto - event_count + 1, event_count, payload FROM waiting"
                            " WHERE upto >= $3::int8 AND upto - event_count < $3::int8",
 };
 
@@ -247,29 +236,48 @@ void relay_batch_clear(struct relay_batch *batch)
         batch->count = 0;
 }
 
-static void read_event(const struct cm_pg_result *result, int row, struct cm_event *event_r)
+/* Row `row` of a result: position of the first event, number of events, payload. */
+static int read_row(const struct cm_pg_result *result, int row, struct cm_event *events_r)
 {
-        *event_r = (struct cm_event){
-                .position = cm_pg_int(result, row, 0),
-                .id = cm_pg_uuid(result, row, 3),
-                .source = cm_pg_text(result, row, 4),
-                .type = cm_pg_text(result, row, 5),
-                .time = cm_pg_time(result, row, 6),
-                .traceparent = cm_pg_text(result, row, 9),
-                .data = cm_pg_text(result, row, 10),
-        };
-        if (!cm_pg_is_null(result, row, 7))
-                event_r->subject = cm_pg_uuid(result, row, 7);
-        if (!cm_pg_is_null(result, row, 8))
-                event_r->tenant = cm_pg_uuid(result, row, 8);
+        int64_t first = cm_pg_int(result, row, 0);
+        size_t count = (size_t)cm_pg_int(result, row, 1);
+
+        if (!cm_outbox_read(cm_pg_text(result, row, 2), events_r, count)) {
+                cm_log(CM_LOG_ERROR, "outbox holds a row that is no payload",
+                       CM_F_INT("position", first));
+                return -CM_E_DATABASE;
+        }
+        for (size_t i = 0; i < count; i++)
+                events_r[i].position = first + (int64_t)i;
+        return 0;
 }
 
-static void read_batch(struct cm_relay *relay, struct relay_batch *batch)
+/* The events with positions from `first` to `last`. */
+static int read_batch(struct cm_relay *relay, int64_t first, int64_t last,
+                      struct relay_batch *batch)
 {
-        batch->count = (size_t)batch->result.rows;
-        batch->events = cm_arena_array(&relay->arena, batch->count, sizeof(*batch->events));
-        for (size_t i = 0; i < batch->count; i++)
-                read_event(&batch->result, (int)i, &batch->events[i]);
+        struct cm_event *events;
+        size_t room = 0, count = 0;
+
+        for (int row = 0; row < batch->result.rows; row++)
+                room += (size_t)cm_pg_int(&batch->result, row, 1);
+        events = cm_arena_array(&relay->arena, room, sizeof(*events));
+        for (int row = 0; row < batch->result.rows; row++) {
+                int r = read_row(&batch->result, row, events + count);
+
+                if (r < 0)
+                        return r;
+                count += (size_t)cm_pg_int(&batch->result, row, 1);
+        }
+        while (count && events[count - 1].position > last)
+                count--;
+        while (count && events->position < first) {
+                events++;
+                count--;
+        }
+        batch->events = events;
+        batch->count = count;
+        return 0;
 }
 
 int relay_store_take(struct cm_relay *relay, struct relay_batch *batch_r)
@@ -282,15 +290,14 @@ int relay_store_take(struct cm_relay *relay, struct relay_batch *batch_r)
         if (r == CM_PG_DUPLICATE || r == CM_PG_RETRY)
                 return RELAY_NOT_LEADING; /* another relay took these positions */
         r = expect_none(r);
-        if (r)
-                return r;
-        read_batch(relay, batch_r);
+        if (r == 0)
+                r = read_batch(relay, 0, INT64_MAX, batch_r);
         last = batch_r->result.rows - 1;
-        if (last >= 0)
-                relay->cursor = (struct relay_cursor){ cm_pg_int(&batch_r->result, last, 0),
-                                                       cm_pg_int(&batch_r->result, last, 1),
-                                                       cm_pg_int(&batch_r->result, last, 2) };
-        return 0;
+        if (r == 0 && last >= 0)
+                relay->cursor = (struct relay_cursor){ batch_r->events[batch_r->count - 1].position,
+                                                       cm_pg_int(&batch_r->result, last, 3),
+                                                       cm_pg_int(&batch_r->result, last, 4) };
+        return r;
 }
 
 int relay_store_read(struct cm_relay *relay, int64_t first, int64_t last,
@@ -300,9 +307,7 @@ int relay_store_read(struct cm_relay *relay, int64_t first, int64_t last,
         int r = expect_none(
                 query(relay, &read_again, numbers, CM_COUNT(numbers), &batch_r->result));
 
-        if (r == 0)
-                read_batch(relay, batch_r);
-        return r;
+        return r ? r : read_batch(relay, first, last, batch_r);
 }
 
 int relay_store_next(struct cm_relay *relay, int64_t from, int64_t *position_r)
@@ -321,14 +326,17 @@ int relay_store_preview(struct cm_relay *relay, int64_t position, struct cm_uuid
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         const struct relay_cursor *cursor = &relay->cursor;
         const int64_t numbers[] = { cursor->xid, cursor->id, position - cursor->position };
+        struct cm_event *events;
         int r = expect_none(query(relay, &preview, numbers, CM_COUNT(numbers), &result));
 
-        if (r)
+        *found_r = result.rows == 1;
+        if (r || !*found_r)
                 return r;
-        *found_r = result.rows == 1 && !cm_pg_is_null(&result, 0, 0);
-        if (*found_r)
-                *id_r = cm_pg_uuid(&result, 0, 0);
-        return 0;
+        events = cm_arena_array(&relay->arena, (size_t)cm_pg_int(&result, 0, 1), sizeof(*events));
+        r = read_row(&result, 0, events);
+        if (r == 0)
+                *id_r = events[numbers[2] - cm_pg_int(&result, 0, 0)].id;
+        return r;
 }
 
 int relay_store_skip(struct cm_relay *relay, int64_t last)

@@ -93,8 +93,8 @@ class Ledger:
     def written(self) -> dict[str, tuple[str, int]]:
         """The events of auth's outbox: id to person and version."""
         rows = self.stack.postgres.rows("salus_auth", """
-            SELECT e ->> 'id', e -> 'data' ->> 'user_id', (e -> 'data' ->> 'version')::bigint
-            FROM outbox, jsonb_array_elements(payload) e""")
+            SELECT split_part(line, E'\\t', 1), data ->> 'user_id', (data ->> 'version')::bigint
+            FROM outbox, string_to_table(payload, E'\\n') line, LATERAL (SELECT split_part(line, E'\\t', 8)::jsonb) d (data)""")
         events = {event: (person, version) for event, person, version in rows}
         assert len(events) == len(rows), "an event id was given twice"
         return events

@@ -26,7 +26,7 @@ WITH added AS (
   VALUES ($1, $2, 1, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12)
   ON CONFLICT (user_id, request_key) WHERE request_key IS NOT NULL DO NOTHING RETURNING id)
 SELECT id FROM added"""
-OUTBOX = "INSERT INTO outbox (payload, event_count) VALUES ($1::jsonb, 1)"
+OUTBOX = "INSERT INTO outbox (payload, event_count) VALUES ($1, 1)"
 
 
 class VitalData(BaseModel):

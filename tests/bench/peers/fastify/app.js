@@ -22,7 +22,7 @@ const INSERT = {
          VALUES ($1, $2, 1, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (user_id, request_key) WHERE request_key IS NOT NULL DO NOTHING`,
 };
-const OUTBOX = { name: 'outbox', text: 'INSERT INTO outbox (payload, event_count) VALUES ($1::jsonb, 1)' };
+const OUTBOX = { name: 'outbox', text: 'INSERT INTO outbox (payload, event_count) VALUES ($1, 1)' };
 const SCOPE = { name: 'scope', text: "SELECT set_config('app.users', $1, true)" };
 
 const body = {
