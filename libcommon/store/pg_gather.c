@@ -195,7 +195,7 @@ static void send(struct batch *batch)
  * wide: a commit costs the same for one row as for a hundred, and while it waits it widens. */
 static bool may_send(const struct cm_pg_gather *gather)
 {
-        size_t enough = gather->in_flight ? gather->spec.max_rows / 4 : 1;
+        size_t enough = gather->in_flight ? gather->spec.max_rows / 8 : 1;
 
         return gather->in_flight < gather->spec.max_in_flight && gather->waiting_count >= enough;
 }

@@ -40,14 +40,12 @@ static const struct cm_pg_statement append_statement = {
                " RETURNING id"
                "), told AS ("
                " INSERT INTO outbox (payload, event_count)"
-               " SELECT ('[' || string_agg(facts, ',' ORDER BY place) || ']')::jsonb, "
-               "sum(fact_count)"
+               " SELECT string_agg(facts, E'\\n' ORDER BY place), sum(fact_count)"
                " FROM input WHERE id IN (SELECT id FROM stored) HAVING count(*) > 0"
-               " RETURNING pg_notify('" CM_OUTBOX_CHANNEL "', '')"
                ") SELECT id FROM input WHERE id NOT IN (SELECT id FROM stored)",
 };
 
-/* A row on its way: the event, and its facts as the elements of a JSON array. */
+/* A row on its way: the event, and its facts as a payload of the outbox. */
 struct append_row {
         const struct recorded_event *event;
         struct cm_str facts;
@@ -146,15 +144,18 @@ static const struct cm_uuid *user_of(const void *row)
         return &((const struct append_row *)row)->event->user_id;
 }
 
-int event_store_new(struct cm_pg *pg, struct event_store **store_r)
+int event_store_new(struct cm_pg *pg, void (*told)(void *arg), void *arg,
+                    struct event_store **store_r)
 {
         const struct cm_pg_gather_spec spec = {
                 .statement = &append_statement,
                 .max_rows = 128,
-                .max_in_flight = 2,
+                .max_in_flight = 3,
                 .encode = encode,
                 .answer = answer,
                 .user = user_of,
+                .committed = told,
+                .arg = arg,
         };
         struct event_store *store = CM_NEW(struct event_store);
         int r = cm_pg_gather_new(pg, &spec, &store->append);
@@ -197,7 +198,7 @@ int event_store_append(struct event_store *store, struct cm_arena *arena,
 
         row.fact_count = event_facts(event, cm_fiber_context(), arena, facts);
         cm_outbox_payload(facts, row.fact_count, &payload);
-        row.facts = (struct cm_str){ payload.data + 1, payload.len - 2 }; /* without the brackets */
+        row.facts = cm_buf_str(&payload);
         if (row.keyed) {
                 row.key = event_digest(event->key);
                 row.body = event_digest(event->body);

@@ -43,7 +43,9 @@ struct recorded_event {
         struct cm_str body;       /* what came in with the key: told apart by its digest */
 };
 
-int event_store_new(struct cm_pg *pg, struct event_store **store_r) CM_MUST_CHECK;
+/* `told` is called after each gathered commit: there are facts in the outbox. */
+int event_store_new(struct cm_pg *pg, void (*told)(void *arg), void *arg,
+                    struct event_store **store_r) CM_MUST_CHECK;
 void event_store_free(struct event_store **store);
 
 enum event_store_outcome {

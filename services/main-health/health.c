@@ -2,6 +2,11 @@
 
 #include "base/mem.h"
 
+static void outbox_written(void *worker)
+{
+        cm_worker_wake_relay(worker);
+}
+
 int health_worker_start(struct cm_worker *worker)
 {
         struct health *health = CM_NEW(struct health);
@@ -13,7 +18,7 @@ int health_worker_start(struct cm_worker *worker)
         health->persons = person_store_new(worker->pg);
         health->cache = worker->cache;
         health->vitals = vitals_cache_new(worker->cache);
-        r = event_store_new(worker->pg, &health->events);
+        r = event_store_new(worker->pg, outbox_written, worker, &health->events);
         return r ? r : imports_start(worker, health->persons, health->vitals, &health->imports);
 }
 
