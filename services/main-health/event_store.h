@@ -146,13 +146,17 @@ struct imported_event {
 
 struct import_counts {
         int64_t added;
-        int64_t known; /* were there already, or twice among the rows */
+        int64_t known;        /* were there already, or twice among the rows */
+        int64_t known_before; /* of these, the ones that were there already */
 };
 
 /*
  * Appends rows of `user` inside the caller's transaction, whose scope must name that user, with one
  * health.updated for those that were new. Works best with 1,000 to 10,000 rows. Suspends.
+ *
+ * With `all_new` none of them is expected to be there already: a third cheaper, but if one is, the
+ * outcome is CM_PG_DUPLICATE and nothing is stored.
  */
 int event_store_import(struct cm_pg_tx *tx, const struct cm_uuid *user,
-                       const struct imported_event *rows, size_t count,
+                       const struct imported_event *rows, size_t count, bool all_new,
                        struct import_counts *counts_r) CM_MUST_CHECK;

@@ -360,19 +360,35 @@ static void many(void *arg CM_UNUSED)
                          1);
 }
 
-static struct import_counts import(const struct imported_event *rows, size_t count)
+static struct import_counts import(const struct imported_event *rows, size_t count, bool all_new)
 {
         const struct cm_pg_scope scope = { &alice, 1, NULL };
         struct import_counts counts;
         struct cm_pg_tx *tx = NULL;
 
         assert_int_equal(cm_pg_begin(pg, &scope, &tx), 0);
-        assert_int_equal(event_store_import(tx, &alice, rows, count, &counts), 0);
+        assert_int_equal(event_store_import(tx, &alice, rows, count, all_new, &counts),
+                         0);
         assert_int_equal(cm_pg_commit(&tx), 0);
         return counts;
 }
 
-static void imports(void *arg CM_UNUSED)
+/* Taken to be new, and one is not: nothing of them is stored. */
+static void refuse_known(const struct imported_event *rows, size_t count)
+{
+        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        const struct cm_pg_scope scope = { &alice, 1, NULL };
+        struct imported_event mixed[301];
+        struct import_counts counts;
+
+        memcpy(mixed, rows, count * sizeof(*rows));
+        mixed[0].id.bytes[15] = 1;
+        assert_int_equal(cm_pg_begin(pg, &scope, &tx), 0);
+        assert_int_equal(event_store_import(tx, &alice, mixed, count, true, &counts),
+                         CM_PG_DUPLICATE);
+}
+
+static void imports_of(bool all_new)
 {
         struct imported_event rows[300];
         struct import_counts counts;
@@ -390,12 +406,15 @@ static void imports(void *arg CM_UNUSED)
                         .event_data = CM_STR("{\"value\":12,\"unit\":\"{steps}\"}"),
                 };
         rows[299] = rows[298]; /* twice among the rows */
-        counts = import(rows, 300);
+        counts = import(rows, 300, all_new);
         assert_int_equal(counts.added, 299);
         assert_int_equal(counts.known, 1);
-        counts = import(rows, 300);
+        assert_int_equal(counts.known_before, 0);
+        refuse_known(rows, 300);
+        counts = import(rows, 300, false);
         assert_int_equal(counts.added, 0);
         assert_int_equal(counts.known, 300);
+        assert_int_equal(counts.known_before, 299);
         assert_int_equal(number("SELECT count(*) FROM health_events"), 299);
         assert_int_equal(number("SELECT count(*) FROM outbox"), 1);
         assert_int_equal(number("SELECT (split_part(split_part(payload, E'\\n', 1), E'\\t', "
@@ -406,6 +425,16 @@ static void imports(void *arg CM_UNUSED)
                                 "8)::jsonb->>'to_date' "
                                 "= '1970-10-26'"),
                          1);
+}
+
+static void imports(void *arg CM_UNUSED)
+{
+        imports_of(false);
+}
+
+static void imports_taken_to_be_new(void *arg CM_UNUSED)
+{
+        imports_of(true);
 }
 
 static void days_and_latest(void *arg CM_UNUSED)
@@ -478,6 +507,7 @@ TEST(pages_while_events_arrive)
 TEST(filters)
 TEST(many)
 TEST(imports)
+TEST(imports_taken_to_be_new)
 TEST(days_and_latest)
 TEST(nobody_changes_the_log)
 
@@ -492,6 +522,7 @@ int main(void)
                 cmocka_unit_test(test_filters),
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_imports),
+                cmocka_unit_test(test_imports_taken_to_be_new),
                 cmocka_unit_test(test_days_and_latest),
                 cmocka_unit_test(test_nobody_changes_the_log),
         };

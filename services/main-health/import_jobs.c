@@ -69,7 +69,8 @@ struct job {
         int64_t line;
         struct cm_str home_zone;
         struct import_reader *reader;
-        int64_t counted; /* records in the metric */
+        int64_t counted;  /* records in the metric */
+        bool meets_known; /* the last batch had events that were stored before */
         /* What the lane is doing. */
         struct import_batch *filling;
         int filled;
@@ -174,7 +175,7 @@ static int store_batch(struct job *job, const struct import_batch *batch, int ou
 
         do
                 r = import_store_chunk(jobs->config.pg, &job->ticket, batch, problem_of(outcome),
-                                       detail_of(job, batch, outcome));
+                                       detail_of(job, batch, outcome), &job->meets_known);
         while (r == CM_PG_RETRY && ++retries < MAX_RETRIES);
         cm_fiber_set_deadline(before);
         if (r == 0) {

@@ -481,19 +481,33 @@ static int write_settled(struct cm_pg_tx *tx, const struct import_ticket *ticket
         return cm_pg_tx_query(tx, &settle, &params, NULL);
 }
 
-int import_store_chunk(struct cm_pg *pg, const struct import_ticket *ticket,
-                       const struct import_batch *batch, const char *problem, struct cm_str detail)
+static int store_chunk(struct cm_pg *pg, struct chunk *chunk, bool all_new)
 {
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
-        struct chunk chunk = { ticket, batch, problem, detail, { 0 } };
+        const struct import_ticket *ticket = chunk->ticket;
+        const struct import_batch *batch = chunk->batch;
         int r = cm_pg_begin(pg, SCOPE(&ticket->user), &tx);
 
         if (r == 0 && batch->event_count)
                 r = event_store_import(tx, &ticket->user, batch->events, batch->event_count,
-                                       &chunk.counts);
+                                       all_new, &chunk->counts);
         if (r == 0)
-                r = write_progress(tx, &chunk);
+                r = write_progress(tx, chunk);
         if (r == 0)
                 r = write_settled(tx, ticket);
         return r ? r : cm_pg_commit(&tx);
+}
+
+int import_store_chunk(struct cm_pg *pg, const struct import_ticket *ticket,
+                       const struct import_batch *batch, const char *problem, struct cm_str detail,
+                       bool *meets_known)
+{
+        struct chunk chunk = { ticket, batch, problem, detail, { 0 } };
+        int r = store_chunk(pg, &chunk, !*meets_known);
+
+        if (r == CM_PG_DUPLICATE && !*meets_known)
+                r = store_chunk(pg, &chunk, false);
+        if (r == 0)
+                *meets_known = chunk.counts.known_before > 0;
+        return r;
 }

@@ -73,10 +73,13 @@ int import_store_start(struct cm_pg *pg, struct cm_arena *arena, const struct im
 int import_store_sized(struct cm_pg *pg, const struct import_ticket *ticket,
                        int64_t bytes) CM_MUST_CHECK;
 /* One chunk: its events, findings, counts and place in one transaction; the import ends with the
- * batch when `problem` (a code) is there or batch->last. IMPORT_ENDED, or CM_PG_RETRY: again. */
+ * batch when `problem` (a code) is there or batch->last. IMPORT_ENDED, or CM_PG_RETRY: again.
+ *
+ * *meets_known: whether events of it may have been stored before; then, whether some had been.
+ * What holds for one chunk mostly holds for the next, so hand it on. Wrong is only slower. */
 int import_store_chunk(struct cm_pg *pg, const struct import_ticket *ticket,
-                       const struct import_batch *batch, const char *problem,
-                       struct cm_str detail) CM_MUST_CHECK;
+                       const struct import_batch *batch, const char *problem, struct cm_str detail,
+                       bool *meets_known) CM_MUST_CHECK;
 /* Ends an import of which nothing more can be read. */
 int import_store_fail(struct cm_pg *pg, const struct import_ticket *ticket, const char *problem,
                       struct cm_str detail) CM_MUST_CHECK;
