@@ -367,8 +367,7 @@ static struct import_counts import(const struct imported_event *rows, size_t cou
         struct cm_pg_tx *tx = NULL;
 
         assert_int_equal(cm_pg_begin(pg, &scope, &tx), 0);
-        assert_int_equal(event_store_import(tx, &alice, rows, count, all_new, &counts),
-                         0);
+        assert_int_equal(event_store_import(tx, &alice, rows, count, all_new, &counts), 0);
         assert_int_equal(cm_pg_commit(&tx), 0);
         return counts;
 }
