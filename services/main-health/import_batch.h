@@ -11,7 +11,7 @@
  * A chunk of an import: what one transaction stores. The reader fills it on a worker thread, the
  * job writes it; then it is reset and filled again. All its text lives in its arena.
  */
-enum { IMPORT_BATCH_EVENTS = 4096, IMPORT_BATCH_FINDINGS = 256 };
+enum { IMPORT_BATCH_EVENTS = 8192, IMPORT_BATCH_FINDINGS = 256 };
 
 /* Where the reader is after the batch, and what it has seen from the start of the file. */
 struct import_progress {

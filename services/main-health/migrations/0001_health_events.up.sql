@@ -30,8 +30,10 @@ COMMENT ON COLUMN health_events.status IS '1 recorded, 2 amended, 3 entered in e
 COMMENT ON COLUMN health_events.zone IS 'time zone or offset that made local_date';
 COMMENT ON COLUMN health_events.request_key IS 'digest of the idempotency key; request_hash is that of the body';
 
-CREATE INDEX health_events_time ON health_events (user_id, occurred_at DESC, id DESC);
-CREATE INDEX health_events_type_time ON health_events (user_id, event_type, occurred_at DESC, id DESC);
+-- The newest are read first and the newest come last: ascending, because a page that rows are appended to is split
+-- behind its last one and stays full.
+CREATE INDEX health_events_time ON health_events (user_id, occurred_at, id);
+CREATE INDEX health_events_type_time ON health_events (user_id, event_type, occurred_at, id);
 CREATE UNIQUE INDEX health_events_request ON health_events (user_id, request_key) WHERE request_key IS NOT NULL;
 -- What has later versions: small, so that asking whether an event has one costs next to nothing.
 CREATE INDEX health_events_later ON health_events (user_id, id, version) WHERE version > 1;
