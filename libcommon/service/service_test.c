@@ -99,9 +99,8 @@ static const struct cm_service toy = { .name = "toy",
 
 static const struct cm_pg_statement say = {
         .name = "say",
-        .sql = "INSERT INTO outbox (payload, event_count) VALUES (jsonb_build_array("
-               "jsonb_build_object('id', gen_random_uuid(), 'source', '/salus/toy', 'type',"
-               " 'toy.said.v1', 'time', clock_timestamp(), 'data', '{}'::jsonb)), 1)",
+        .sql = "INSERT INTO outbox (payload, event_count) VALUES (gen_random_uuid()"
+               " || E'\\t/salus/toy\\ttoy.said.v1\\t2026-11-20T08:00:00Z\\t\\t\\t\\t{}', 1)",
         .writes = true,
 };
 
