@@ -65,35 +65,68 @@ static void add_escaped(struct cm_buf *out, char c)
                 cm_buf_printf(out, "\\u%04x", (unsigned char)c);
 }
 
+static size_t plain_length(struct cm_str text)
+{
+        size_t i = 0;
+
+        while (i < text.len && !needs_escape(text.data[i]))
+                i++;
+        return i;
+}
+
+/* Text that needs no escapes, between quotes, with what comes before and after it. */
+static void add_between(struct cm_buf *out, bool comma, struct cm_str text, bool colon)
+{
+        char *p;
+
+        cm_buf_reserve(out, text.len + 4);
+        p = out->data + out->len;
+        if (comma)
+                *p++ = ',';
+        *p++ = '"';
+        if (text.len)
+                memcpy(p, text.data, text.len);
+        p += text.len;
+        *p++ = '"';
+        if (colon)
+                *p++ = ':';
+        *p = '\0';
+        out->len = (size_t)(p - out->data);
+}
+
 static void add_quoted(struct cm_buf *out, struct cm_str text)
 {
-        size_t start = 0;
+        struct cm_str rest = text;
 
-        cm_buf_reserve(out, text.len + 2);
         cm_buf_add_char(out, '"');
-        for (size_t i = 0; i < text.len; i++) {
-                if (!needs_escape(text.data[i]))
-                        continue;
-                cm_buf_add(out, text.data + start, i - start);
-                add_escaped(out, text.data[i]);
-                start = i + 1;
+        while (rest.len) {
+                size_t plain = plain_length(rest);
+
+                cm_buf_add(out, rest.data, plain);
+                if (plain == rest.len)
+                        break;
+                add_escaped(out, rest.data[plain]);
+                rest = (struct cm_str){ rest.data + plain + 1, rest.len - plain - 1 };
         }
-        if (text.len > start)
-                cm_buf_add(out, text.data + start, text.len - start);
         cm_buf_add_char(out, '"');
 }
 
 void cm_json_member(struct cm_json_writer *writer, struct cm_str name)
 {
-        before_value(writer);
-        add_quoted(writer->out, name);
-        cm_buf_add_char(writer->out, ':');
+        if (plain_length(name) == name.len) {
+                add_between(writer->out, writer->comma, name, true);
+        } else {
+                before_value(writer);
+                add_quoted(writer->out, name);
+                cm_buf_add_char(writer->out, ':');
+        }
         writer->comma = false;
 }
 
 void cm_json_key(struct cm_json_writer *writer, const char *key)
 {
-        cm_json_member(writer, cm_str_from(key));
+        add_between(writer->out, writer->comma, cm_str_from(key), true);
+        writer->comma = false;
 }
 
 void cm_json_text(struct cm_json_writer *writer, struct cm_str value)
@@ -102,8 +135,13 @@ void cm_json_text(struct cm_json_writer *writer, struct cm_str value)
                 cm_json_null(writer);
                 return;
         }
-        before_value(writer);
-        add_quoted(writer->out, value);
+        if (plain_length(value) == value.len) {
+                add_between(writer->out, writer->comma, value, false);
+        } else {
+                before_value(writer);
+                add_quoted(writer->out, value);
+        }
+        writer->comma = true;
 }
 
 /* Decimal digits of `value`, the last `decimals` of them behind a point. */
@@ -186,10 +224,8 @@ void cm_json_raw(struct cm_json_writer *writer, struct cm_str json)
 /* Text that needs no escapes. */
 static void add_plain(struct cm_json_writer *writer, const char *text)
 {
-        before_value(writer);
-        cm_buf_add_char(writer->out, '"');
-        cm_buf_add_str(writer->out, cm_str_from(text));
-        cm_buf_add_char(writer->out, '"');
+        add_between(writer->out, writer->comma, cm_str_from(text), false);
+        writer->comma = true;
 }
 
 void cm_json_time(struct cm_json_writer *writer, cm_time value)

@@ -21,7 +21,7 @@ void cm_json_object(struct cm_json_writer *writer);
 void cm_json_object_end(struct cm_json_writer *writer);
 void cm_json_array(struct cm_json_writer *writer);
 void cm_json_array_end(struct cm_json_writer *writer);
-void cm_json_key(struct cm_json_writer *writer, const char *key);
+void cm_json_key(struct cm_json_writer *writer, const char *key);       /* needs no escapes */
 void cm_json_member(struct cm_json_writer *writer, struct cm_str name); /* a key of any text */
 void cm_json_text(struct cm_json_writer *writer, struct cm_str value);  /* absent: null */
 void cm_json_integer(struct cm_json_writer *writer, int64_t value);
