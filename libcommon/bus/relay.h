@@ -22,6 +22,9 @@ struct cm_relay_config {
                 *conninfo; /* of the service's database; the relay opens connections of its own */
         struct cm_mongo *mongo; /* instead: the outbox is inside documents (outbox_document.h) */
         const char *const *collections; /* whose documents may have events; ends with NULL */
+        int64_t lease_us; /* with documents: a leader that says nothing for so long is replaced; 0:
+                           * 5 s
+                           */
         struct cm_redis *redis; /* the worker's commands on the bus */
         int64_t keep_us; /* outbox rows are kept at least as long after they were sent; 0: 7 days */
         int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */

@@ -24,7 +24,7 @@
 #define STREAM CM_STR("s1:events:things")
 
 static const struct cm_collection things = { .name = "things", .schema = &outbox_group_schema };
-static const struct cm_collection records = { .name = "events", .schema = &recorded_event_schema };
+static const struct cm_collection records = { .name = "events", .schema = &published_event_schema };
 static const struct cm_collection waiting = { "things", &waiting_document_schema, true };
 static const char *const collections[] = { "things", NULL };
 
@@ -59,9 +59,11 @@ static void close_here(void)
 
 static void start_relay(void)
 {
-        const struct cm_relay_config config = {
-                .service = "things", .mongo = here.mongo, .collections = collections, .redis = here.redis
-        };
+        const struct cm_relay_config config = { .service = "things",
+                                                .mongo = here.mongo,
+                                                .collections = collections,
+                                                .lease_us = 1500 * CM_MILLISECOND,
+                                                .redis = here.redis };
 
         assert_int_equal(cm_relay_start(here.loop, &config, &here.relay), 0);
 }
@@ -72,15 +74,15 @@ static struct cm_event event_of(int64_t number, struct cm_str id)
 {
         cm_time now = cm_now(&cm_clock_system);
 
-        return (struct cm_event){ .id = cm_uuid7(now),
-                                  .source = CM_STR("/salus/things"),
-                                  .type = CM_STR("thing.changed.v1"),
-                                  .time = now,
-                                  .subject = { { 1 } },
-                                  .data = cm_arena_printf(&here.arena,
-                                                          "{\"thing\":\"%.*s\",\"number\":%" PRId64
-                                                          "}",
-                                                          CM_STR_ARG(id), number) };
+        return (struct cm_event){
+                .id = cm_uuid7(now),
+                .source = CM_STR("/salus/things"),
+                .type = CM_STR("thing.changed.v1"),
+                .time = now,
+                .subject = { { 1 } },
+                .data = cm_arena_printf(&here.arena, "{\"thing\":\"%.*s\",\"number\":%" PRId64 "}",
+                                        CM_STR_ARG(id), number)
+        };
 }
 
 static int make_thing(const char *name)
@@ -152,7 +154,8 @@ static int64_t number_in(const struct cm_redis_reply *entry, const char *name)
 
         for (size_t i = 0; i + 1 < fields->count; i += 2) {
                 struct cm_str data = fields->items[i + 1].text;
-                struct cm_str head = cm_arena_printf(&here.arena, "{\"thing\":\"%s\",\"number\":", name);
+                struct cm_str head =
+                        cm_arena_printf(&here.arena, "{\"thing\":\"%s\",\"number\":", name);
                 int64_t number;
 
                 if (!cm_str_equal(fields->items[i].text, CM_STR("data")) ||
@@ -197,8 +200,8 @@ static void check_nothing_waits(void)
 
         cm_filter_exists(&filter, CM_FIELD(outbox_part, pending), true);
         while (count) {
-                assert_int_equal(
-                        cm_mongo_count(here.mongo, &waiting, CM_STR("x"), &filter, &count), 0);
+                assert_int_equal(cm_mongo_count(here.mongo, &waiting, CM_STR("x"), &filter, &count),
+                                 0);
                 assert_int_equal(cm_fiber_sleep(CM_MILLISECOND), 0);
         }
 }
@@ -262,8 +265,8 @@ static void a_group_that_misses_events_gets_them(void)
         test_mongo_await(here.mongo, true);
         start_relay();
         assert_int_equal(cm_redis_call(here.redis, &here.arena, &reply, CM_STR("HSET"),
-                                       CM_STR("s1:missing:things"), CM_STR("reader"),
-                                       CM_STR("3-7"), CM_STR_NONE),
+                                       CM_STR("s1:missing:things"), CM_STR("reader"), CM_STR("3-7"),
+                                       CM_STR_NONE),
                          0);
         do {
                 assert_int_equal(cm_fiber_sleep(5 * CM_MILLISECOND), 0);
@@ -290,7 +293,7 @@ static void a_stream_that_is_ahead_is_gone_above(void)
         assert_int_equal(change_thing("a", 1), 0);
         wake("a");
         await_stream(46);
-        CM_FILTER_IS(&filter, recorded_event, id, &last);
+        CM_FILTER_IS(&filter, published_event, id, &last);
         assert_int_equal(cm_mongo_count(here.mongo, &records, CM_STR("x"), &filter, &count), 0);
         assert_int_equal(count, 1);
         cm_relay_stop(&here.relay);

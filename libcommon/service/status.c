@@ -12,9 +12,9 @@
  * dependency, and a step that fails has ended. /readyz: may requests come here? /metrics: what
  * has been going on?
  *
- * A dependency that is needed to begin counts until it was there once. After that its own store alone
- * decides: without the bus a service goes on with its own data, and taking all replicas out because
- * Redis restarts would turn a delay into an outage.
+ * A dependency that is needed to begin counts until it was there once. After that its own store
+ * alone decides: without the bus a service goes on with its own data, and taking all replicas out
+ * because Redis restarts would turn a delay into an outage.
  */
 #define STUCK_US (10 * CM_SECOND) /* a loop turns at least once a second */
 
