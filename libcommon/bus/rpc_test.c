@@ -78,7 +78,7 @@ static const struct cm_rpc_method nobody_method = { .type = "test.read.v1",
                                                     .reply = &reply_schema,
                                                     .timeout_us = 2 * CM_SECOND };
 
-enum { REFUSE = -1, FAIL = -2, SLEEP = -3, REPLAY = -4, HUGE = -5 };
+enum { REFUSE = -1, FAIL = -2, SLEEP = -3, REPLAY = -4, CONFLICT = -5 };
 
 static int runs, interrupted;
 static struct cm_context seen;
@@ -107,7 +107,7 @@ static int serve(struct cm_rpc_request *call, const void *in, void *out)
         case REPLAY:
                 call->replay = CM_STR("{\"n\":77}");
                 return 0;
-        case HUGE:
+        case CONFLICT:
                 return cm_rpc_refuse(call, CM_CODE_CONFLICT, "no, %s", "never");
         default:
                 reply->n = question->n + 1;
@@ -185,7 +185,7 @@ static bool client_is_ready(void)
 
 static int64_t command(const char *text)
 {
-        struct cm_str rest = cm_str_from(text), args[16], arg;
+        struct cm_str rest = cm_str_from(text), args[32], arg;
         struct cm_redis_reply reply = { 0 };
         size_t count = 0;
 
@@ -296,7 +296,7 @@ static void refusals_come_back(void)
         assert_true(cm_str_equal(problem.code, CM_STR(CM_CODE_INVALID)));
         assert_int_equal(problem.faults.count, 1);
         assert_true(cm_str_equal(problem.faults.items[0].pointer, CM_STR("/n")));
-        assert_int_equal(call(HUGE), CM_RPC_REFUSED);
+        assert_int_equal(call(CONFLICT), CM_RPC_REFUSED);
         assert_true(cm_str_equal(problem.code, CM_STR(CM_CODE_CONFLICT)));
         assert_true(cm_str_equal(problem.detail, CM_STR("no, never")));
         assert_int_equal(call(FAIL), -CM_E_UNAVAILABLE);
