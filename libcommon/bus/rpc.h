@@ -32,7 +32,10 @@ struct cm_rpc_problem {
         int retry_after_s;       /* 0: not said */
 };
 
-enum cm_rpc_outcome { CM_RPC_REFUSED = 1 };
+enum cm_rpc_outcome {
+        CM_RPC_REFUSED = 1,
+        CM_RPC_REPLAYED, /* of a handler: an earlier reply is given again */
+};
 
 /* More nobody may wait for. */
 #define CM_RPC_MAX_TIMEOUT_US (60 * CM_SECOND)

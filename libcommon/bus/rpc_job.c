@@ -151,6 +151,7 @@ static void run(struct rpc_job *job, struct cm_buf *message)
         };
         int r = serve(job, &call, out);
 
+        r = r == CM_RPC_REPLAYED ? 0 : r;
         write_answer(job, &call, r, out, message);
         cm_counter_add(r == 0  ? job->meter->served
                        : r > 0 ? job->meter->refused

@@ -19,12 +19,13 @@ struct cm_rpc_request {
         struct cm_str caller;  /* "chat" */
         struct cm_str key;     /* idempotency key; absent for methods that only read */
         struct cm_str body;    /* the request as it came, for telling two of one key apart */
-        struct cm_str replay;  /* JSON: sent instead of `out` when it is there */
+        struct cm_str replay;  /* JSON, sent instead of `out` when it is there: see rpc_once.h */
         struct cm_rpc_problem problem;
 };
 
 /*
- * A handler fills `out` and returns 0; or returns what cm_rpc_refuse() did; or a negative error,
+ * A handler fills `out` and returns 0; or returns what cm_rpc_refuse() or cm_rpc_claim()
+ * (rpc_once.h: for all that writes to PostgreSQL) did; or a negative error,
  * which becomes the right code in one place. Only what happens before the deadline counts: waits end
  * with -CM_E_DEADLINE then, and no answer is sent.
  */
