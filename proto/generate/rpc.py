@@ -64,10 +64,10 @@ def load_rpc(contracts, library, services):
 def _callers(channel, services):
     channel.allow("address", "description", "messages", "title", "summary", "x-callers", "x-origin")
     match = re.fullmatch(r"s1:rpc:([a-z][a-z-]*)", str(channel.at("address").node))
-    if not match or match[1] not in services:
+    if not match or (services and match[1] not in services):
         channel.at("address").fail("must be s1:rpc:<service>")
     callers = channel.at("x-callers").node
-    if not isinstance(callers, list) or not callers or set(callers) - set(services):
+    if not isinstance(callers, list) or not callers or (services and set(callers) - set(services)):
         channel.at("x-callers").fail("must be a list of services")
     return match[1], callers
 
