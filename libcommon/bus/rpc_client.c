@@ -33,8 +33,7 @@ static struct cm_metric durations =
         CM_HISTOGRAM("salus_rpc_call_seconds", "Time from a call to its end");
 static struct cm_metric dropped =
         CM_COUNTER("salus_rpc_replies_dropped_total", "Replies that nobody waits for");
-static struct cm_metric waiting_gauge =
-        CM_GAUGE("salus_rpc_waiting", "Calls without a reply yet");
+static struct cm_metric waiting_gauge = CM_GAUGE("salus_rpc_waiting", "Calls without a reply yet");
 
 struct cm_rpc {
         struct cm_rpc_config config;
@@ -138,8 +137,9 @@ static int send(struct cm_rpc *rpc, struct cm_arena *arena, const char *service,
                 const struct rpc_envelope *envelope)
 {
         struct cm_str line[HEAD_TEXTS + RPC_ENVELOPE_TEXTS] = {
-                CM_STR("XADD"), key_rpc(arena, cm_str_from(service)),
-                CM_STR("NOMKSTREAM"), CM_STR("MAXLEN"), CM_STR("~"), CM_STR(MAX_BACKLOG),
+                CM_STR("XADD"),       key_rpc(arena, cm_str_from(service)),
+                CM_STR("NOMKSTREAM"), CM_STR("MAXLEN"),
+                CM_STR("~"),          CM_STR(MAX_BACKLOG),
                 CM_STR("*"),
         };
         size_t count = rpc_envelope_fields(envelope, arena, line + HEAD_TEXTS);
@@ -193,9 +193,12 @@ static int error_of(struct cm_str code)
                 const char *code;
                 int error;
         } errors[] = {
-                { CM_CODE_UNAVAILABLE, -CM_E_UNAVAILABLE }, { CM_CODE_OVERLOADED, -CM_E_OVERLOAD },
-                { CM_CODE_TIMEOUT, -CM_E_DEADLINE },        { CM_CODE_UNCERTAIN, -CM_E_UNCERTAIN },
-                { CM_CODE_INTERNAL, -CM_E_PROTOCOL },       { CM_CODE_NOT_IMPLEMENTED, -CM_E_PROTOCOL },
+                { CM_CODE_UNAVAILABLE, -CM_E_UNAVAILABLE },
+                { CM_CODE_OVERLOADED, -CM_E_OVERLOAD },
+                { CM_CODE_TIMEOUT, -CM_E_DEADLINE },
+                { CM_CODE_UNCERTAIN, -CM_E_UNCERTAIN },
+                { CM_CODE_INTERNAL, -CM_E_PROTOCOL },
+                { CM_CODE_NOT_IMPLEMENTED, -CM_E_PROTOCOL },
         };
 
         for (size_t i = 0; i < CM_COUNT(errors); i++)

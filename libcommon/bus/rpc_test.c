@@ -43,7 +43,8 @@ static const struct cm_schema number_schema = { .name = "n",
                                                 .type = CM_TYPE_INTEGER,
                                                 .size = sizeof(int64_t) };
 static const struct cm_member question_members[] = {
-        { "user_id", &uuid_schema, offsetof(struct question, user_id), CM_NO_OFFSET, .required = true },
+        { "user_id", &uuid_schema, offsetof(struct question, user_id), CM_NO_OFFSET,
+          .required = true },
         { "n", &number_schema, offsetof(struct question, n), CM_NO_OFFSET, .required = true },
 };
 static const struct cm_member reply_members[] = {
@@ -69,7 +70,8 @@ static const struct cm_rpc_method write_method = { .type = "test.write.v1",
                                                    .service = "test",
                                                    .request = &question_schema,
                                                    .reply = &reply_schema,
-                                                   .user_offset = offsetof(struct question, user_id),
+                                                   .user_offset =
+                                                           offsetof(struct question, user_id),
                                                    .timeout_us = 2 * CM_SECOND,
                                                    .idempotent = true };
 static const struct cm_rpc_method nobody_method = { .type = "test.read.v1",
@@ -139,14 +141,14 @@ static int set_up(void **state CM_UNUSED)
         loop = test_loop_new();
         cm_arena_init(&arena, 65536);
         return cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &redis) ||
-                       cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
-                                    &signals) ||
-                       cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
-                                    &callee_redis) ||
-                       cm_rpc_new(&(struct cm_rpc_config){ .service = "chat",
-                                                           .redis = redis,
-                                                           .signals = signals },
-                                  &rpc)
+                               cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
+                                            &signals) ||
+                               cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
+                                            &callee_redis) ||
+                               cm_rpc_new(&(struct cm_rpc_config){ .service = "chat",
+                                                                   .redis = redis,
+                                                                   .signals = signals },
+                                          &rpc)
                        ? -1
                        : 0;
 }
@@ -602,7 +604,8 @@ static void test_slow_work_is_nobody_elses(void **state CM_UNUSED)
 
 /* ---- hostile entries */
 
-#define ENTRY "XADD " STREAM " * ce_specversion 1.0 ce_datacontenttype application/json ce_source /x "
+#define ENTRY                                                                                      \
+        "XADD " STREAM " * ce_specversion 1.0 ce_datacontenttype application/json ce_source /x "
 #define WHOLE "ce_id 0123456789abcdef0123456789abcdef reply s1:reply:chat.x timeout_ms 1000 "
 static const char *const garbage[] = {
         "XADD " STREAM " * a b",

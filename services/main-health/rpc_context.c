@@ -26,8 +26,7 @@ static struct event_list take_day(struct event_list *rest, cm_date date)
 static int summarize(struct health *health, struct cm_arena *arena, const struct person *person,
                      cm_date from, cm_date to, struct day_summary **days_r)
 {
-        struct day_summary *days =
-                cm_arena_array(arena, (size_t)(to - from) + 1, sizeof(*days));
+        struct day_summary *days = cm_arena_array(arena, (size_t)(to - from) + 1, sizeof(*days));
         struct event_list events;
         int r = event_store_days(health->events, arena, &person->id, from, to, &events);
 
@@ -63,8 +62,8 @@ int health_serve_context(struct cm_rpc_request *call, const struct health_contex
         if (r == 0)
                 r = latest_vitals_load(health->events, call->arena, &in->user_id, &latest);
         if (r == 0)
-                r = summarize(health, call->arena, &person.person,
-                              person.today - (cm_date)days + 1, person.today, &out->days.items);
+                r = summarize(health, call->arena, &person.person, person.today - (cm_date)days + 1,
+                              person.today, &out->days.items);
         if (r)
                 return r;
         out->has_health_data = out->health_data.version > 0 ? CM_PRESENT : CM_ABSENT;
