@@ -5,6 +5,7 @@
 #include "latest_vitals.h"
 #include "main_health_rpc.h"
 #include "rpc_person.h"
+#include "sys/fiber.h"
 
 /* health.context and health.summary: what the companion may know of a person's record. */
 
@@ -35,6 +36,9 @@ static int summarize(struct health *health, struct cm_arena *arena, const struct
         for (cm_date date = from; date <= to; date++) {
                 struct event_list day = take_day(&events, date);
 
+                r = cm_fiber_yield(); /* a day may have thousands of events */
+                if (r)
+                        return r;
                 day_summary_make(health, person, date, &day, arena, &days[date - from]);
         }
         *days_r = days;
