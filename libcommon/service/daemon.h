@@ -20,6 +20,7 @@ struct guard;
 struct user_ref_cache;
 struct cm_relay;
 struct cm_consumer;
+struct cm_rpc_server;
 
 struct worker {
         struct cm_worker public;
@@ -37,6 +38,7 @@ struct worker {
         struct cm_progress relaying;
         struct cm_progress consuming;
         atomic_bool news_posted; /* likewise: a look at the outbox is on its way to its thread */
+        struct cm_rpc_server *callee; /* each worker's, of a service that answers calls */
         struct cm_fiber *fiber;
         bool ending;
         struct cm_cond never;
@@ -80,7 +82,7 @@ void worker_drain(struct worker *worker);
 /* Says that the daemon must end, with status 1. Logged by the caller. */
 void daemon_fail(struct daemon *daemon);
 
-/* ---- bus.c: what only the first worker does; nothing in the others */
+/* ---- bus.c: relay and consumer are the first worker's, calls are answered by each */
 
 /* A fiber that looks whether the bus may be used: bus_seen, or the end of the daemon. */
 int bus_check(struct worker *worker, struct cm_group *group) CM_MUST_CHECK;

@@ -1,5 +1,8 @@
 #pragma once
 #include "bus/consumer.h"
+#include "bus/rpc_client.h"
+#include "bus/rpc_server.h"
+#include "bus/signals.h"
 #include "http/route.h"
 #include "service/documents.h"
 #include "settings.h"
@@ -29,7 +32,9 @@ struct cm_worker {
         struct cm_redis *bus;
         struct cm_redis *cache_redis;
         struct cm_cache *cache;
-        void *object; /* what worker_start made */
+        struct cm_rpc *rpc;         /* calls of other services */
+        struct cm_signals *signals; /* live hints, to and from all workers of all replicas */
+        void *object;               /* what worker_start made */
 };
 
 struct cm_service {
@@ -42,8 +47,9 @@ struct cm_service {
         const struct cm_documents *documents; /* instead: it keeps documents (MONGO_URI) */
         const struct cm_routes *routes;
         const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
-        bool publishes;                              /* has an outbox and so a stream of its own */
-        bool user_refs;                              /* has the table user_refs: see user_refs.h */
+        const struct cm_rpc_methods *rpc; /* NULL: answers no calls; else main_health_rpc */
+        bool publishes;                   /* has an outbox and so a stream of its own */
+        bool user_refs;                   /* has the table user_refs: see user_refs.h */
         /* In each worker's thread, in a fiber, before requests are taken; the database is there and
          * its schema is current. May suspend. Called again after a while when it fails, except with
          * -CM_E_CONFIG, which ends the daemon. worker_stop undoes it, also half done. */

@@ -300,14 +300,23 @@ static int open_stores(struct worker *worker)
                 r = cm_pg_new(w->loop, &pg, &w->pg);
         if (!r)
                 r = cm_redis_new(w->loop, &redis, &w->bus);
-        if (!r)
+        if (!r) {
+                redis.ping_us = settings->signal_ping_us;
                 r = cm_redis_new(w->loop, &redis, &worker->signals);
+        }
         if (settings->redis_cache_url)
                 redis.url = settings->redis_cache_url;
         if (!r)
                 r = cm_redis_new(w->loop, &redis, &w->cache_redis);
         if (!r)
                 w->cache = cm_cache_new(w->cache_redis);
+        if (!r)
+                r = cm_rpc_new(&(struct cm_rpc_config){ .service = w->service->name,
+                                                        .redis = w->bus,
+                                                        .signals = worker->signals },
+                               &w->rpc);
+        w->signals = cm_signals_new(
+                &(struct cm_signals_config){ .redis = w->bus, .subscriber = worker->signals });
         return r;
 }
 
@@ -365,6 +374,8 @@ static void close_all(struct worker *worker)
         guard_free(&worker->guard);
         user_ref_cache_free(&worker->refs);
         cm_cache_free(&w->cache);
+        cm_rpc_free(&w->rpc);
+        cm_signals_free(&w->signals);
         cm_redis_free(&w->cache_redis);
         cm_redis_free(&worker->signals);
         cm_redis_free(&w->bus);

@@ -21,6 +21,7 @@ struct cm_redis_config {
         const char *url; /* redis://[user:password@]host:port[/db] or unix:///path */
         int64_t connect_timeout_us;
         int64_t backoff_max_us;
+        int64_t ping_us;    /* between the pings of a subscriber; 0: 15 s */
         size_t max_waiting; /* commands without an answer; then -CM_E_OVERLOAD */
 };
 
@@ -30,6 +31,9 @@ void cm_redis_free(struct cm_redis **redis);
 bool cm_redis_is_ready(const struct cm_redis *redis);
 /* Calls fn after each (re)connection, before waiting commands are sent. */
 void cm_redis_on_connect(struct cm_redis *redis, cm_loop_fn *fn, void *arg);
+/* Calls fn when a connection that was ready is gone, after its commands have failed. It may not
+ * free the object. */
+void cm_redis_on_loss(struct cm_redis *redis, cm_loop_fn *fn, void *arg);
 
 enum cm_redis_kind {
         CM_REDIS_NIL,

@@ -78,6 +78,72 @@ components:
       contentType: application/json
       payload: { $ref: "schemas/thing.yaml#/Thing" }
 """
+RPC = """\
+asyncapi: 3.0.0
+info: { title: Calls, version: 1.0.0 }
+channels:
+  thing:
+    address: s1:rpc:thing
+    x-callers: [other]
+    messages:
+      find: { $ref: "#/components/messages/find" }
+      make: { $ref: "#/components/messages/make" }
+  reply:
+    address: null
+    messages:
+      find: { $ref: "#/components/messages/find_reply" }
+      make: { $ref: "#/components/messages/make_reply" }
+operations:
+  thing_find:
+    action: receive
+    summary: Find a thing
+    channel: { $ref: "#/channels/thing" }
+    messages: [{ $ref: "#/channels/thing/messages/find" }]
+    reply:
+      address: { location: "$message.header#/reply" }
+      channel: { $ref: "#/channels/reply" }
+      messages: [{ $ref: "#/channels/reply/messages/find" }]
+    x-timeout: 500ms
+  thing_make:
+    action: receive
+    summary: Make a thing
+    channel: { $ref: "#/channels/thing" }
+    messages: [{ $ref: "#/channels/thing/messages/make" }]
+    reply:
+      address: { location: "$message.header#/reply" }
+      channel: { $ref: "#/channels/reply" }
+      messages: [{ $ref: "#/channels/reply/messages/make" }]
+    x-timeout: 2s
+    x-idempotent: true
+components:
+  messageTraits:
+    request:
+      headers:
+        type: object
+        required: [ce_id]
+        properties: { ce_id: { type: string, description: The call. } }
+  messages:
+    find: { name: thing.find.v1, contentType: application/json, payload: { $ref: "schemas/call.yaml#/ThingFind" } }
+    find_reply: { name: thing.find.reply.v1, contentType: application/json, payload: { $ref: "schemas/thing.yaml#/Thing" } }
+    make: { name: thing.make.v1, contentType: application/json, payload: { $ref: "schemas/call.yaml#/ThingMake" } }
+    make_reply: { name: thing.make.reply.v1, contentType: application/json, payload: { $ref: "schemas/thing.yaml#/Thing" } }
+"""
+CALLS = """\
+ThingFind:
+  type: object
+  additionalProperties: false
+  required: [user_id]
+  properties:
+    user_id: { type: string, format: uuid }
+    word: { type: string, maxLength: 10 }
+ThingMake:
+  type: object
+  additionalProperties: false
+  required: [user_id, thing]
+  properties:
+    user_id: { type: string, format: uuid }
+    thing: { $ref: "thing.yaml#/ThingInput" }
+"""
 KEYS = """\
 prefix: "s1:"
 services: [thing, other]
@@ -103,7 +169,8 @@ SETTINGS = """\
 SALUS_LISTEN: { type: text, help: where to listen }
 SALUS_DRAIN: { type: duration, default: 10s, min: 1s, help: time at the end }
 """
-FILES = {"schemas/thing.yaml": SCHEMAS, "schemas/problem.yaml": PROBLEMS, "http/thing.yaml": HTTP, "events.yaml": EVENTS,
+FILES = {"schemas/thing.yaml": SCHEMAS, "schemas/problem.yaml": PROBLEMS, "http/thing.yaml": HTTP, "events.yaml": EVENTS, "rpc.yaml": RPC,
+         "schemas/call.yaml": CALLS,
          "keys.yaml": KEYS, "errors.yaml": ERRORS, "settings/common.yaml": SETTINGS,
          "settings/thing.yaml": "SALUS_THING: { type: bool, default: true, help: whether }\n"}
 

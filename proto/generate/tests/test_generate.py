@@ -40,7 +40,7 @@ def test_only_what_changed_is_written(folder):
     assert changed == {"errors.h", "errors.c"}
 
 
-@pytest.mark.parametrize("missing", ["http/thing.yaml", "events.yaml", "keys.yaml", "errors.yaml", "settings/thing.yaml"])
+@pytest.mark.parametrize("missing", ["http/thing.yaml", "events.yaml", "rpc.yaml", "keys.yaml", "errors.yaml", "settings/thing.yaml"])
 def test_works_while_contracts_are_missing(folder, missing):
     (folder.path / "proto" / missing).unlink()
     compiles(folder.succeeds(), "schemas.c")
@@ -179,15 +179,56 @@ def test_a_second_version_stands_beside_the_first(folder):
 def test_keys_and_rights(folder):
     folder.succeeds()
     assert "#define KEY_THING_CACHE_LIFE_US INT64_C(300000000)" in folder.read("keys.h")
+    assert '#define KEY_THING_CACHE_PREFIX "s1:thing:"' in folder.read("keys.h")
     assert ("struct cm_str key_thing_cache(struct cm_arena *arena, const struct cm_uuid *user_id, struct cm_str word)"
             in folder.read("keys.h"))
     assert '"s1:thing:%s:%.*s"' in folder.read("keys.c")
     users = {line.split()[1]: line for line in folder.read("redis.acl").splitlines() if line.startswith("user ")}
     assert "~s1:thing:*:*" in users["salus-thing"] and "~s1:thing:*:*" not in users["salus-other"]
-    own, consumer = users["salus-other"].split("(")
+    own, consumer, _ = users["salus-other"].split("(")
     assert "~s1:events:other" in own and "~s1:events:*" not in own and "+xadd" in own
     assert "~s1:events:*" in consumer and "+xreadgroup" in consumer and "+xadd" not in consumer and "+xtrim" not in consumer
     assert "flushall" not in users["salus-thing"].replace("-flushall", "")
+
+
+def test_calls(folder):
+    folder.succeeds()
+    stubs = squeezed(folder.read("rpc.h"))
+    assert '#define RPC_THING_FIND "thing.find.v1"' in stubs
+    assert ("int thing_rpc_find(struct cm_rpc *rpc, struct cm_arena *arena, const struct thing_find *request, "
+            "struct thing *reply_r, struct cm_rpc_problem *problem_r) CM_MUST_CHECK;" in stubs)
+    assert "int thing_rpc_make(struct cm_rpc *rpc, struct cm_arena *arena, struct cm_str idempotency_key, " in stubs
+    source = squeezed(folder.read("rpc.c"))
+    assert ".timeout_us = INT64_C(500000), .idempotent = false" in source
+    assert ".timeout_us = INT64_C(2000000), .idempotent = true" in source
+    assert ".user_offset = offsetof(struct thing_find, user_id)" in source
+    table = squeezed(folder.read("thing_rpc.h"))
+    assert "int thing_serve_find(struct cm_rpc_request *call, const struct thing_find *in, struct thing *out);" in table
+    assert "extern const struct cm_rpc_methods thing_rpc;" in table
+    assert "{ &thing_rpc_make_method, call_thing_make }" in squeezed(folder.read("thing_rpc.c"))
+
+
+def test_a_method_without_a_handler_does_not_link(folder):
+    """The table names the handler, which nobody defines here."""
+    folder.succeeds()
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", f"-I{ROOT}/libcommon", f"-I{folder.path}/out"]
+    subprocess.run(["gcc", *flags, "-c", folder.path / "out/thing_rpc.c", "-o", folder.path / "table.o"], check=True)
+    symbols = subprocess.run(["nm", "-u", folder.path / "table.o"], capture_output=True, text=True, check=True).stdout.split()
+    assert {"thing_serve_find", "thing_serve_make"} <= set(symbols)
+
+
+def test_the_second_version_of_a_method(folder):
+    folder.replace("rpc.yaml", "thing.make.v1", "thing.find.v2")
+    stubs = folder.succeeds().read("rpc.h")
+    assert "int thing_rpc_find_v2(" in stubs and "int thing_rpc_find(" in stubs
+    assert "int thing_serve_find_v2(" in folder.read("thing_rpc.h")
+
+
+def test_rights_of_calls(folder):
+    folder.succeeds()
+    users = {line.split()[1]: line for line in folder.read("redis.acl").splitlines() if line.startswith("user ")}
+    assert users["salus-other"].endswith(" (%W~s1:rpc:thing +xadd)")
+    assert users["salus-thing"].endswith(" (&s1:reply:other.* +publish)")
 
 
 def test_errors(folder):
@@ -219,6 +260,8 @@ def test_pages_and_their_check(folder):
     assert folder.generate("--docs", str(pages)).returncode == 0
     page = (pages / "api-thing.md").read_text(encoding="utf-8")
     assert "PUT /v1/things/{id}" in page and "600/min per user" in page and "### ThingInput" in page
+    page = (pages / "rpc.md").read_text(encoding="utf-8")
+    assert "`thing.make.v1`" in page and "needs a key" in page and "may be asked by other" in page and "| `ce_id` | yes |" in page
     assert "`SALUS_DRAIN`" in (pages / "configuration.md").read_text(encoding="utf-8")
     assert folder.generate("--docs", str(pages), "--check").returncode == 0
     folder.replace("settings/common.yaml", "10s", "20s")
