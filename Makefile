@@ -31,7 +31,7 @@ link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
-LDLIBS   += $(shell pkg-config --libs $(packages)) -lm -lpthread
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -lm -lpthread
 
 ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

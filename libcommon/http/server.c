@@ -261,6 +261,7 @@ static void fill_stream_limits(struct cm_stream_limits *limits)
         DEFAULT(retry_us, 2 * CM_SECOND);
         DEFAULT(pending_out, 64 << 10);
         DEFAULT(patience_us, 10 * CM_SECOND);
+        DEFAULT(message_bytes, 64 << 10);
 #undef DEFAULT
 }
 

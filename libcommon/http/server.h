@@ -33,7 +33,9 @@ struct cm_stream_limits {
         int64_t heartbeat_us; /* something is sent at least so often [15 s] */
         int64_t retry_us;     /* after which a client comes back when it was cut off [2 s] */
         size_t pending_out; /* bytes that may wait for the client [64 KiB]; then the sender waits */
-        int64_t patience_us; /* ... so long [10 s]; then the client is cut */
+        int64_t patience_us;  /* ... so long [10 s]; then the client is cut */
+        size_t message_bytes; /* of a client over a WebSocket [64 KiB]; more is closed with 1009 */
+        const char *origins;  /* of browsers that may open WebSockets, by comma; NULL: the host's */
 };
 
 /*

@@ -219,4 +219,5 @@ void cm_block_give_back(struct cm_blocks *blocks, char *block);
 /* "Date: …\r\n" of the present second. */
 struct cm_str cm_server_date(struct cm_server *server, cm_time now);
 
-extern struct cm_metric cm_http_timeouts, cm_http_bad, cm_http_refused, cm_http_connections;
+extern struct cm_metric cm_http_timeouts, cm_http_bad, cm_http_refused, cm_http_connections,
+        cm_http_stream_cuts;

@@ -310,7 +310,9 @@ static int open_server(struct worker *worker)
                 .streams = { .heartbeat_us = settings->stream_heartbeat_us,
                              .retry_us = settings->stream_retry_us,
                              .pending_out = (size_t)settings->stream_pending,
-                             .patience_us = settings->stream_patience_us },
+                             .patience_us = settings->stream_patience_us,
+                             .message_bytes = (size_t)settings->websocket_message,
+                             .origins = settings->websocket_origins },
         };
 
         return cm_server_new(&config, &worker->server);
