@@ -123,6 +123,10 @@ fuzz-build: $(fuzzers)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lhttp_parser $(LDLIBS)
 
+# ---- a service that only makes and follows streams, for tests/integration/test_streams.py and the bench
+$(out)/tests/support/replica: $(out)/tests/support/replica.o $(gen_common_obj) $(archives_http)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 docs:
 	$(PYTHON) proto/generate/generate.py --proto proto --docs docs
 

@@ -125,15 +125,6 @@ void log_lose(struct cm_event_log *log)
 
 /* ---- the producer */
 
-/* This process may have been stopped for longer than its lease, and another may have written the
- * end. Then ours must not be seen, so Redis is asked first. While Redis is away, nobody else can.
- */
-static bool may_be_late(const struct cm_event_log *log)
-{
-        return log->lease_us && cm_monotonic_us() - log->lease_us >= log->logs->config.lease_us &&
-               cm_redis_is_ready(log->logs->config.redis);
-}
-
 int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
                       struct cm_event_log **log_r)
 {
@@ -174,7 +165,9 @@ int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *ty
         cm_schema_encode(type->schema, value, &json);
         add_entry(log, type->name, cm_arena_str(&log->arena, cm_buf_str(&json)));
         cm_buf_deinit(&json);
-        log->held = type->is_last && may_be_late(log);
+        /* Others may have ended this log, or this process may die before the copy has its end. All
+         * clients must see the same end, so it waits for Redis. While that is away nobody else can. */
+        log->held = type->is_last && cm_redis_is_ready(config->redis);
         log_tell(log);
         log_copy_soon(log);
         return 0;
@@ -204,6 +197,7 @@ void cm_event_log_close(struct cm_event_log **log)
         it->closed = true;
         if (!it->ended) {
                 add_entry(it, "error", log_interrupted(&it->arena));
+                it->held = cm_redis_is_ready(it->logs->config.redis);
                 log_tell(it);
                 log_copy_soon(it);
         }

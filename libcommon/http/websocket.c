@@ -185,6 +185,8 @@ static void on_message(wslay_event_context_ptr wslay CM_UNUSED,
                 cm_websocket_close(socket, CM_WEBSOCKET_UNSUPPORTED);
         else if (arg->opcode == WSLAY_CONNECTION_CLOSE)
                 socket->closing = CLOSE_QUEUED; /* wslay has queued the answer */
+        else
+                flush(socket); /* the pong goes before the answer to a close right behind */
 }
 
 /* wslay asks for input: what the connection has read. Nothing is given while too much waits to be
@@ -218,6 +220,28 @@ static ssize_t on_send(wslay_event_context_ptr wslay CM_UNUSED, const uint8_t *d
         return (ssize_t)len;
 }
 
+/* wslay has queued the close that names a fault; it may not come to more than that. */
+static void receive_frames(struct cm_websocket *socket)
+{
+        bool failed = wslay_event_recv(socket->wslay) != 0;
+
+        if (failed || !wslay_event_get_read_enabled(socket->wslay)) {
+                (void)wslay_event_queue_close(socket->wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
+                socket->closing = CLOSE_QUEUED;
+        }
+        flush(socket);
+        if (failed && socket->closing != CLOSED)
+                cm_connection_abort(socket->request->connection);
+}
+
+/* wslay takes a close of one byte for one without a code. */
+static void on_frame(wslay_event_context_ptr wslay CM_UNUSED,
+                     const struct wslay_event_on_frame_recv_start_arg *arg, void *user)
+{
+        if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->payload_length == 1)
+                cm_websocket_close(user, WSLAY_CODE_PROTOCOL_ERROR);
+}
+
 static void receive(struct cm_websocket *socket)
 {
         struct cm_connection *connection = socket->request->connection;
@@ -229,11 +253,7 @@ static void receive(struct cm_websocket *socket)
                 if (connection->broken)
                         break;
                 socket->heard_us = cm_monotonic_us();
-                if (wslay_event_recv(socket->wslay) != 0)
-                        cm_connection_abort(connection);
-                flush(socket);
-                if (!wslay_event_get_read_enabled(socket->wslay) && socket->closing == OPEN)
-                        socket->closing = CLOSE_QUEUED; /* wslay has found a fault and says so */
+                receive_frames(socket);
         }
         if (socket->closing != OPEN)
                 flush(socket);
@@ -388,8 +408,9 @@ static bool init(struct cm_websocket *socket)
 {
         static const struct wslay_event_callbacks callbacks = { .recv_callback = on_receive,
                                                                 .send_callback = on_send,
-                                                                .on_msg_recv_callback =
-                                                                        on_message };
+                                                                .on_msg_recv_callback = on_message,
+                                                                .on_frame_recv_start_callback =
+                                                                        on_frame };
         struct cm_request *request = socket->request;
         int64_t now_us = cm_monotonic_us();
 
