@@ -156,9 +156,9 @@ const struct cm_zone *cm_zones_get(struct cm_zones *zones, struct cm_str name)
         return cm_zones_get_hashed(zones, name, &hash);
 }
 
-void cm_zones_reload(struct cm_zones *zones)
+size_t cm_zones_reload(struct cm_zones *zones)
 {
-        size_t position = 0;
+        size_t position = 0, changed = 0;
         struct cm_str name;
         void *value;
 
@@ -167,9 +167,11 @@ void cm_zones_reload(struct cm_zones *zones)
 
                 if (!entry->hash || !load(zones->folder, name, &found))
                         continue;
+                changed += found.hash != entry->hash;
                 cm_zone_free(&entry->zone);
                 *entry = found;
         }
+        return changed;
 }
 
 const char *cm_zones_version(const struct cm_zones *zones, char out[CM_ZONES_VERSION_SIZE])

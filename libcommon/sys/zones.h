@@ -26,5 +26,5 @@ enum { CM_ZONES_VERSION_SIZE = 16 };
 const char *cm_zones_version(const struct cm_zones *zones, char out[CM_ZONES_VERSION_SIZE]);
 
 /* Reads again what was read before, after the files have changed; zones that were got before may be
- * gone then. One whose file is gone or broken stays as it was. */
-void cm_zones_reload(struct cm_zones *zones);
+ * gone then. One whose file is gone or broken stays as it was. Returns how many have other rules. */
+size_t cm_zones_reload(struct cm_zones *zones);

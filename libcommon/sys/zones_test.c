@@ -163,7 +163,8 @@ static void reloading(void **state)
         assert_int_equal(unlink(path), 0);
         copy_file("tzdata.zi", folder, "tzdata.zi");
         assert_int_equal(cm_zone_offset(cm_zones_get(zones, CM_STR("Here")), 0), 7200);
-        cm_zones_reload(zones);
+        assert_int_equal(cm_zones_reload(zones), 1);
+        assert_int_equal(cm_zones_reload(zones), 0);
         assert_int_equal(cm_zone_offset(cm_zones_get_hashed(zones, CM_STR("Here"), &after), 0),
                          9 * 3600);
         assert_true(before != after);

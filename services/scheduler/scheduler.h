@@ -18,6 +18,8 @@ struct scheduler {
         struct cm_seal_keys *seal;     /* addresses that people give */
         struct cm_seal_keys *contacts; /* those of accounts; NULL: none are known */
         struct engine *engine;         /* the first worker's; NULL in the others */
+        int64_t look_at;               /* when the zones' files are looked at again; monotonic */
+        bool swept;                    /* all schedules were computed with the present rules */
 };
 
 int scheduler_worker_start(struct cm_worker *worker) CM_MUST_CHECK;
@@ -31,6 +33,9 @@ void scheduler_wake(struct scheduler *scheduler);
  * UTC, and a line in the log. */
 const struct cm_zone *scheduler_zone(struct scheduler *scheduler, struct cm_str name,
                                      int64_t *hash_r);
+
+/* Whether schedules may be there that were computed with other rules. */
+bool scheduler_zones_changed(struct scheduler *scheduler);
 
 /* A problem with its title and status from proto/errors.yaml. `detail` and `faults` may be absent.
  */
