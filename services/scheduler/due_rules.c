@@ -28,14 +28,14 @@ cm_time due_rules_run_at(const struct due_case *due, cm_time nominal)
 static int32_t first_state(const struct due_case *due, cm_time nominal, int64_t lateness_us)
 {
         if (due->account_ended)
-                return OCCURRENCE_STATE_CANCELLED;
+                return RUN_STATE_CANCELLED;
         if (due->paused && nominal < due->paused_until)
-                return OCCURRENCE_STATE_SKIPPED_PAUSED;
+                return RUN_STATE_SKIPPED_PAUSED;
         if (due->max_lateness_us && lateness_us > due->max_lateness_us)
-                return OCCURRENCE_STATE_MISSED;
+                return RUN_STATE_MISSED;
         if (due->misfire == MISFIRE_SKIP && lateness_us > due->grace_us)
-                return OCCURRENCE_STATE_MISSED;
-        return OCCURRENCE_STATE_FIRED;
+                return RUN_STATE_MISSED;
+        return RUN_STATE_FIRED;
 }
 
 /* All that are due, oldest first; what does not fit is left for the next plan. */
@@ -75,10 +75,10 @@ static void coalesce(const struct due_case *due, struct due_plan *plan)
         int64_t room = room_of(due, plan);
 
         for (size_t i = plan->count; i-- > 0;) {
-                if (plan->runs[i].state != OCCURRENCE_STATE_FIRED)
+                if (plan->runs[i].state != RUN_STATE_FIRED)
                         continue;
                 if (room == 0)
-                        plan->runs[i].state = OCCURRENCE_STATE_COALESCED;
+                        plan->runs[i].state = RUN_STATE_COALESCED;
                 else
                         room--;
         }
@@ -92,9 +92,9 @@ static void limit_overlap(const struct due_case *due, struct due_plan *plan)
         int64_t open = due->open;
 
         for (size_t i = 0; due->delivers && i < plan->count; i++)
-                if (plan->runs[i].state == OCCURRENCE_STATE_FIRED) {
+                if (plan->runs[i].state == RUN_STATE_FIRED) {
                         if (open >= limit)
-                                plan->runs[i].state = OCCURRENCE_STATE_SKIPPED_OVERLAP;
+                                plan->runs[i].state = RUN_STATE_SKIPPED_OVERLAP;
                         else
                                 open++;
                 }
@@ -108,6 +108,6 @@ void due_rules_plan(const struct due_case *due, struct due_plan *plan_r)
         coalesce(due, plan_r);
         limit_overlap(due, plan_r);
         for (size_t i = 0; i < plan_r->count; i++)
-                plan_r->missed += plan_r->runs[i].state == OCCURRENCE_STATE_MISSED;
+                plan_r->missed += plan_r->runs[i].state == RUN_STATE_MISSED;
         plan_r->resumed = due->paused && due->now >= due->paused_until;
 }

@@ -29,7 +29,7 @@ struct due_case {
 
 struct due_run {
         cm_time nominal;
-        int32_t state;    /* enum occurrence_state */
+        int32_t state;    /* enum run_state */
         int32_t adjusted; /* enum run_adjusted; 0: as planned */
 };
 

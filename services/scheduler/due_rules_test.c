@@ -170,8 +170,8 @@ static void a_long_absence(void **state CM_UNUSED)
                 run(due, "* * * * *", "2027-01-01T00:00:00Z");
                 total += plan->count;
                 for (size_t i = 0; i < plan->count; i++) {
-                        fired += plan->runs[i].state == OCCURRENCE_STATE_FIRED;
-                        missed += plan->runs[i].state == OCCURRENCE_STATE_MISSED;
+                        fired += plan->runs[i].state == RUN_STATE_FIRED;
+                        missed += plan->runs[i].state == RUN_STATE_MISSED;
                 }
                 due.next_nominal = plan->next_nominal;
                 if (plan->next_run > due.now && plan->next_run > time_of("2027-01-01T00:00:00Z"))

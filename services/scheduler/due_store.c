@@ -162,7 +162,7 @@ static void record(struct due_batch *batch, struct due_item *item)
                         .run = plan->runs[i],
                         .missed = plan->missed,
                 };
-                if (record->run.state != OCCURRENCE_STATE_FIRED)
+                if (record->run.state != RUN_STATE_FIRED)
                         continue;
                 item->fired = true;
                 item->last_run = batch->now;
@@ -177,7 +177,7 @@ static void record(struct due_batch *batch, struct due_item *item)
 static void plan_item(struct due_batch *batch, struct due_item *item)
 {
         struct scheduler *scheduler = batch->scheduler;
-        const struct schedule *view = &item->schedule.view;
+        const struct schedule_record *view = &item->schedule.view;
         uint64_t seed = schedule_rules_seed(&view->id);
         struct recurrence recurrence;
         struct cron_fault fault;
@@ -225,10 +225,10 @@ static const struct cm_pg_statement insert_records = {
         .name = "due_record",
         .writes = true,
         .sql = "INSERT INTO occurrences (user_id, id, schedule_id, nominal_at, state, adjusted,"
-               " recorded_at, name, schedule_type, medication_name, dose_value, dose_unit)"
+               " recorded_at, name, schedule_type, medication_name, dose_value, dose_unit, medication_id)"
                " SELECT s.user_id, t.id, s.id, t.nominal_at, t.state, NULLIF(t.adjusted, 0),"
                " $7::timestamptz, s.name, s.schedule_type, s.medication_name, s.dose_value,"
-               " s.dose_unit"
+               " s.dose_unit, s.medication_id"
                " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int2[],"
                " $6::int2[]) t (user_id, schedule_id, id, nominal_at, state, adjusted)"
                " JOIN schedules s ON s.user_id = t.user_id AND s.id = t.schedule_id"
@@ -263,7 +263,7 @@ static int write_records(const struct due_batch *batch, struct cm_pg_tx *tx)
 
 static bool has_message(const struct due_record *record)
 {
-        return record->run.state == OCCURRENCE_STATE_FIRED && delivers(record->item);
+        return record->run.state == RUN_STATE_FIRED && delivers(record->item);
 }
 
 static const struct cm_pg_statement insert_messages = {
@@ -362,7 +362,7 @@ static int write_facts(const struct due_batch *batch, struct cm_pg_tx *tx)
 
         for (size_t i = 0; i < batch->record_count; i++) {
                 const struct due_record *record = &batch->records[i];
-                const struct schedule *view = &record->item->schedule.view;
+                const struct schedule_record *view = &record->item->schedule.view;
                 const struct schedule_due fact = {
                         .user_id = view->user_id,
                         .schedule_id = view->id,
@@ -374,7 +374,7 @@ static int write_facts(const struct due_batch *batch, struct cm_pg_tx *tx)
                         .has_missed = record->missed ? CM_PRESENT : CM_ABSENT,
                 };
 
-                if (record->run.state != OCCURRENCE_STATE_FIRED)
+                if (record->run.state != RUN_STATE_FIRED)
                         continue;
                 event_schedule_due(&events[count], batch->arena, cm_fiber_context(), batch->now,
                                    &view->user_id, &fact);

@@ -25,8 +25,8 @@ struct cm_uuid occurrence_delivery_id(const struct cm_uuid *occurrence, int numb
 
 #define COLUMNS                                                                                    \
         "id, schedule_id, name, schedule_type, nominal_at, state, recorded_at, adjusted, ack,"     \
-        " acked_at, snoozed_until, medication_name, dose_value, dose_unit, snoozes"
-enum { SNOOZES_COLUMN = 14 };
+        " acked_at, snoozed_until, medication_name, dose_value, dose_unit, snoozes, medication_id"
+enum { SNOOZES_COLUMN = 14, MEDICATION_COLUMN = 15 };
 
 static uint8_t take_text(const struct cm_pg_result *result, int row, int column,
                          struct cm_arena *arena, struct cm_str *text_r)
@@ -68,6 +68,9 @@ static void take(const struct cm_pg_result *result, int row, struct cm_arena *ar
         o->has_acked_at = take_time(result, row, 9, &o->acked_at);
         o->has_snoozed_until = take_time(result, row, 10, &o->snoozed_until);
         o->has_medication_name = take_text(result, row, 11, arena, &o->medication_name);
+        o->has_medication_id = cm_pg_is_null(result, row, MEDICATION_COLUMN) ? CM_ABSENT : CM_PRESENT;
+        if (o->has_medication_id == CM_PRESENT)
+                o->medication_id = cm_pg_uuid(result, row, MEDICATION_COLUMN);
         o->has_dose = take_text(result, row, 13, arena, &o->dose.unit);
         if (o->has_dose == CM_PRESENT)
                 o->dose.value = cm_pg_real(result, row, 12);
@@ -285,11 +288,11 @@ static bool is_settled(const struct occurrence *o, const struct occurrence_answe
                        int *outcome_r)
 {
         *outcome_r = 0;
-        if (o->state != OCCURRENCE_STATE_FIRED && answer->ack == ACK_STATE_SNOOZED)
+        if (o->state != RUN_STATE_FIRED && answer->ack == OCCURRENCE_ACK_SNOOZED)
                 *outcome_r = OCCURRENCE_NOT_FIRED;
-        else if (o->has_ack == CM_PRESENT && o->ack != ACK_STATE_SNOOZED && o->ack != answer->ack)
+        else if (o->has_ack == CM_PRESENT && o->ack != OCCURRENCE_ACK_SNOOZED && o->ack != answer->ack)
                 *outcome_r = OCCURRENCE_ANSWERED;
-        else if (o->has_ack != CM_PRESENT || o->ack == ACK_STATE_SNOOZED)
+        else if (o->has_ack != CM_PRESENT || o->ack == OCCURRENCE_ACK_SNOOZED)
                 return false;
         return true;
 }
@@ -313,7 +316,7 @@ static int answer_in(struct cm_pg_tx *tx, struct cm_arena *arena, const struct c
         if (is_settled(&found, answer, &outcome))
                 return outcome;
         r = put_answer(tx, user, id, answer);
-        if (r == 0 && answer->ack == ACK_STATE_SNOOZED)
+        if (r == 0 && answer->ack == OCCURRENCE_ACK_SNOOZED)
                 r = put_message(tx, user, id, (int)cm_pg_int(&result, 0, SNOOZES_COLUMN) + 1,
                                 answer);
         return r > 0 ? -CM_E_DATABASE : r;

@@ -29,7 +29,7 @@ int occurrence_store_list(struct cm_pg *pg, struct cm_arena *arena, const struct
 /* What the person answers. Messages that have not gone out are not sent any more; a snooze makes one
  * for later. The same answer again changes nothing. */
 struct occurrence_answer {
-        int32_t ack; /* enum ack_state */
+        int32_t ack; /* enum occurrence_ack */
         cm_time at;
         cm_time snoozed_until;
         struct cm_str reason;

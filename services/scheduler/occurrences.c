@@ -143,7 +143,7 @@ int occurrence_confirm(struct cm_request *request, const struct occurrence_confi
 {
         cm_time now = cm_request_now(request);
         const struct occurrence_answer done = {
-                .ack = ACK_STATE_DONE,
+                .ack = OCCURRENCE_ACK_DONE,
                 .at = in->has_at == CM_PRESENT ? in->at : now,
         };
 
@@ -157,7 +157,7 @@ int occurrence_snooze(struct cm_request *request, const struct occurrence_snooze
 {
         cm_time now = cm_request_now(request);
         const struct occurrence_answer later = {
-                .ack = ACK_STATE_SNOOZED,
+                .ack = OCCURRENCE_ACK_SNOOZED,
                 .at = now,
                 .snoozed_until = now + in->minutes * CM_MINUTE,
         };
@@ -169,7 +169,7 @@ int occurrence_skip(struct cm_request *request, const struct occurrence_skip_par
                     const struct occurrence_skip *in)
 {
         const struct occurrence_answer not_done = {
-                .ack = ACK_STATE_SKIPPED,
+                .ack = OCCURRENCE_ACK_SKIPPED,
                 .at = cm_request_now(request),
                 .reason = in->has_reason == CM_PRESENT ? in->reason : CM_STR_NONE,
         };

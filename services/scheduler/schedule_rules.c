@@ -33,7 +33,7 @@ static int32_t usual_method(int32_t schedule_type)
         }
 }
 
-static void set_rules(const struct schedule_input *input, struct schedule *view)
+static void set_rules(const struct schedule_input *input, struct schedule_record *view)
 {
         view->schedule_type =
                 or_else(input->has_schedule_type, input->schedule_type, SCHEDULE_TYPE_REMINDER);
@@ -56,7 +56,7 @@ static void set_rules(const struct schedule_input *input, struct schedule *view)
 
 void schedule_rules_create(const struct schedule_input *input, struct stored_schedule *schedule_r)
 {
-        struct schedule *view = &schedule_r->view;
+        struct schedule_record *view = &schedule_r->view;
 
         *schedule_r = (struct stored_schedule){ 0 };
         set_rules(input, view);
@@ -74,6 +74,8 @@ void schedule_rules_create(const struct schedule_input *input, struct stored_sch
         view->has_assistant_id = input->has_assistant_id;
         view->medication_name = input->medication_name;
         view->has_medication_name = input->has_medication_name;
+        view->medication_id = input->medication_id;
+        view->has_medication_id = input->has_medication_id;
         view->dose = input->dose;
         view->has_dose = input->has_dose;
         view->custom_metadata = input->custom_metadata;
@@ -99,7 +101,7 @@ void schedule_rules_create(const struct schedule_input *input, struct stored_sch
                         view->member = patch->member;                                              \
         } while (0)
 
-static void merge_texts(struct schedule *view, const struct schedule_patch *patch)
+static void merge_texts(struct schedule_record *view, const struct schedule_patch *patch)
 {
         MERGE(description);
         MERGE(email);
@@ -113,7 +115,7 @@ static void merge_texts(struct schedule *view, const struct schedule_patch *patc
 void schedule_rules_change(struct stored_schedule *schedule, const struct schedule_patch *patch,
                            bool *anew_r)
 {
-        struct schedule *view = &schedule->view;
+        struct schedule_record *view = &schedule->view;
 
         REPLACE(name);
         REPLACE(cron_expression);
@@ -149,7 +151,7 @@ static bool is_phone_number(struct cm_str text)
         return true;
 }
 
-int schedule_rules_check(const struct schedule *schedule)
+int schedule_rules_check(const struct schedule_record *schedule)
 {
         if (schedule->reminder_method != REMINDER_METHOD_EMAIL &&
             schedule->reminder_method != REMINDER_METHOD_NONE)

@@ -5,7 +5,7 @@
 
 /* What a schedule is beyond what its owner sees. */
 struct stored_schedule {
-        struct schedule view; /* explanation and warnings are filled for replies only */
+        struct schedule_record view; /* explanation and warnings are filled for replies only */
         struct cm_str sealed_email, sealed_phone;
         cm_time anchor_at;
         bool has_next;
@@ -32,7 +32,7 @@ void schedule_rules_create(const struct schedule_input *input, struct stored_sch
 void schedule_rules_change(struct stored_schedule *schedule, const struct schedule_patch *patch,
                            bool *anew_r);
 /* 0 or an outcome: what no schema can say. */
-int schedule_rules_check(const struct schedule *schedule) CM_MUST_CHECK;
+int schedule_rules_check(const struct schedule_record *schedule) CM_MUST_CHECK;
 
 /* What "H" and the jitter spread by. */
 uint64_t schedule_rules_seed(const struct cm_uuid *id);

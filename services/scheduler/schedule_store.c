@@ -57,7 +57,7 @@ static uint8_t take_time(const struct cm_pg_result *result, int row, int column,
         return CM_PRESENT;
 }
 
-static void take_rules(const struct cm_pg_result *result, int row, struct schedule *view)
+static void take_rules(const struct cm_pg_result *result, int row, struct schedule_record *view)
 {
         view->schedule_type = (int32_t)cm_pg_int(result, row, 5);
         view->follow_user = cm_pg_bool(result, row, 8);
@@ -75,7 +75,7 @@ static void take_rules(const struct cm_pg_result *result, int row, struct schedu
 
 static void take_times(const struct cm_pg_result *result, int row, struct stored_schedule *schedule)
 {
-        struct schedule *view = &schedule->view;
+        struct schedule_record *view = &schedule->view;
 
         schedule->anchor_at = cm_pg_time(result, row, 25);
         view->is_active = cm_pg_bool(result, row, 26);
@@ -92,7 +92,7 @@ static void take_content(struct scheduler *scheduler, struct cm_arena *arena,
                          const struct cm_pg_result *result, int row,
                          struct stored_schedule *schedule)
 {
-        struct schedule *view = &schedule->view;
+        struct schedule_record *view = &schedule->view;
 
         view->has_description = take_text(result, row, 4, arena, &view->description);
         (void)take_text(result, row, 17, arena, &schedule->sealed_email);
@@ -103,6 +103,9 @@ static void take_content(struct scheduler *scheduler, struct cm_arena *arena,
                                         schedule->sealed_phone, &view->phone_number);
         view->has_assistant_id = take_text(result, row, 19, arena, &view->assistant_id);
         view->has_medication_name = take_text(result, row, 20, arena, &view->medication_name);
+        view->has_medication_id = cm_pg_is_null(result, row, 36) ? CM_ABSENT : CM_PRESENT;
+        if (view->has_medication_id == CM_PRESENT)
+                view->medication_id = cm_pg_uuid(result, row, 36);
         view->has_dose = take_text(result, row, 22, arena, &view->dose.unit);
         if (view->has_dose == CM_PRESENT)
                 view->dose.value = cm_pg_real(result, row, 21);
@@ -116,7 +119,7 @@ void schedule_store_take(struct scheduler *scheduler, struct cm_arena *arena,
                          const struct cm_pg_result *result, int row,
                          struct stored_schedule *schedule_r)
 {
-        struct schedule *view = &schedule_r->view;
+        struct schedule_record *view = &schedule_r->view;
 
         *schedule_r = (struct stored_schedule){ 0 };
         view->id = cm_pg_uuid(result, row, 0);
@@ -270,13 +273,13 @@ static const struct cm_pg_statement save = {
                " phone_number, assistant_id, medication_name, dose_value, dose_unit,"
                " custom_metadata, context_summary, anchor_at, is_active, pause_reason,"
                " paused_until, next_nominal_at, next_run_at, tz_version, rule_hash, created_at,"
-               " updated_at)"
+               " updated_at, medication_id)"
                " VALUES ($1::uuid, $2::uuid, $3::int8, $4::text, $5::text, $6::int2, $7::text,"
                " $8::text, $9::bool, $10::int2, $11::int2, $12::int2, $13::int4, $14::int4,"
                " $15::int2, $16::int4, $17::int2, $18::text, $19::text, $20::text, $21::text,"
                " $22::text::float8, $23::text, $24::jsonb, $25::text, $26::timestamptz,"
                " $27::bool, $28::text, $29::timestamptz, $30::timestamptz, $31::timestamptz,"
-               " $32::text, $33::int8, $34::timestamptz, $35::timestamptz)"
+               " $32::text, $33::int8, $34::timestamptz, $35::timestamptz, $36::uuid)"
                " ON CONFLICT (user_id, id) DO UPDATE SET version = excluded.version,"
                " name = excluded.name, description = excluded.description,"
                " cron_expression = excluded.cron_expression, timezone = excluded.timezone,"
@@ -308,7 +311,7 @@ static void put_time(struct cm_pg_params *params, bool has, cm_time time)
                 cm_pg_put_null(params);
 }
 
-static void put_rules(struct cm_pg_params *params, const struct schedule *view)
+static void put_rules(struct cm_pg_params *params, const struct schedule_record *view)
 {
         cm_pg_put_bool(params, view->follow_user);
         cm_pg_put_int2(params, (int16_t)view->dst_gap);
@@ -325,7 +328,7 @@ static void put_rules(struct cm_pg_params *params, const struct schedule *view)
 }
 
 static void put_dose(struct cm_pg_params *params, struct cm_arena *arena,
-                     const struct schedule *view)
+                     const struct schedule_record *view)
 {
         bool has = view->has_dose == CM_PRESENT;
 
@@ -335,7 +338,7 @@ static void put_dose(struct cm_pg_params *params, struct cm_arena *arena,
 }
 
 static void put_content(struct scheduler *scheduler, struct cm_arena *arena,
-                        struct cm_pg_params *params, const struct schedule *view)
+                        struct cm_pg_params *params, const struct schedule_record *view)
 {
         cm_pg_put_text(params, view->has_email == CM_PRESENT
                                        ? seal(scheduler, arena, "email", &view->id, view->email)
@@ -356,7 +359,7 @@ static void put_content(struct scheduler *scheduler, struct cm_arena *arena,
 
 static void put_times(struct cm_pg_params *params, const struct stored_schedule *schedule)
 {
-        const struct schedule *view = &schedule->view;
+        const struct schedule_record *view = &schedule->view;
 
         cm_pg_put_time(params, schedule->anchor_at);
         cm_pg_put_bool(params, view->is_active);
@@ -368,6 +371,7 @@ static void put_times(struct cm_pg_params *params, const struct stored_schedule 
         cm_pg_put_int8(params, schedule->rule_hash);
         cm_pg_put_time(params, view->created_at);
         cm_pg_put_time(params, view->updated_at);
+        cm_pg_put_uuid(params, view->has_medication_id == CM_PRESENT ? &view->medication_id : NULL);
 }
 
 /* The replicas are told in the transaction: they look when it has committed. */
@@ -404,7 +408,7 @@ static int save_queue(struct cm_pg_tx *tx, const struct stored_schedule *schedul
 int schedule_store_save(struct scheduler *scheduler, struct cm_pg_tx *tx, struct cm_arena *arena,
                         const struct stored_schedule *schedule)
 {
-        const struct schedule *view = &schedule->view;
+        const struct schedule_record *view = &schedule->view;
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         int r;
 

@@ -48,8 +48,8 @@ int schedule_store_delete(struct cm_pg_tx *tx, const struct cm_uuid *user,
         " s.phone_number, s.assistant_id, s.medication_name, s.dose_value, s.dose_unit,"           \
         " s.custom_metadata, s.context_summary, s.anchor_at, s.is_active, s.pause_reason,"         \
         " s.paused_until, s.next_nominal_at, s.next_run_at, s.last_run_at, s.tz_version,"          \
-        " s.rule_hash, s.created_at, s.updated_at"
-enum { SCHEDULE_COLUMN_COUNT = 36 };
+        " s.rule_hash, s.created_at, s.updated_at, s.medication_id"
+enum { SCHEDULE_COLUMN_COUNT = 37 };
 void schedule_store_take(struct scheduler *scheduler, struct cm_arena *arena,
                          const struct cm_pg_result *result, int row,
                          struct stored_schedule *schedule_r);

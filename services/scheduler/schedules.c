@@ -22,7 +22,7 @@ static const struct cm_uuid *user_of(struct cm_request *request)
 
 static void complete_view(struct cm_arena *arena, struct stored_schedule *schedule)
 {
-        struct schedule *view = &schedule->view;
+        struct schedule_record *view = &schedule->view;
         struct recurrence recurrence;
         struct cron_fault fault;
 
@@ -36,7 +36,7 @@ static void complete_view(struct cm_arena *arena, struct stored_schedule *schedu
         view->warnings.count = explain_warnings(&recurrence, view->warnings.items);
 }
 
-static struct cm_str tag_of(struct cm_arena *arena, const struct schedule *view)
+static struct cm_str tag_of(struct cm_arena *arena, const struct schedule_record *view)
 {
         return cm_arena_printf(arena, "%lld", (long long)view->version);
 }
@@ -46,7 +46,7 @@ static int reply_schedule(struct cm_request *request, struct stored_schedule *sc
         struct cm_arena *arena = cm_request_arena(request);
 
         complete_view(arena, schedule);
-        return cm_reply_json_tagged(request, 200, &schedule_schema, &schedule->view,
+        return cm_reply_json_tagged(request, 200, &schedule_record_schema, &schedule->view,
                                     tag_of(arena, &schedule->view));
 }
 
@@ -76,7 +76,7 @@ static int refuse(struct cm_request *request, int outcome, const struct cron_fau
 /* ---- when it runs */
 
 /* The person's own zone. One whose account we have not heard of yet is in UTC until we do. */
-static int find_zone(struct cm_request *request, struct schedule *view)
+static int find_zone(struct cm_request *request, struct schedule_record *view)
 {
         struct scheduler *scheduler = cm_request_service(request);
         struct cm_user_ref ref;
@@ -127,7 +127,7 @@ static int store_new(struct cm_request *request, struct stored_schedule *schedul
                 return r > 0 ? -CM_E_DATABASE : r;
         complete_view(arena, schedule);
         cm_reply_header(request, "ETag", cm_arena_printf(arena, "\"%lld\"", 1LL));
-        r = cm_idempotency_commit_json(&attempt, &tx, 201, &schedule_schema, &schedule->view);
+        r = cm_idempotency_commit_json(&attempt, &tx, 201, &schedule_record_schema, &schedule->view);
         if (r == 0)
                 scheduler_wake(scheduler);
         return r;
@@ -202,7 +202,7 @@ int schedule_list(struct cm_request *request, const struct schedule_list_params 
                 page.items.items[i] = list.items[i].view;
         }
         if (list.count > limit) {
-                const struct schedule *last = &list.items[limit - 1].view;
+                const struct schedule_record *last = &list.items[limit - 1].view;
 
                 place = (struct schedule_place){ last->created_at, last->id };
                 page.next_cursor = cm_request_cursor_seal(
@@ -274,7 +274,7 @@ int schedule_pause(struct cm_request *request, const struct schedule_pause_param
 {
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         struct stored_schedule schedule;
-        struct schedule *view = &schedule.view;
+        struct schedule_record *view = &schedule.view;
         int r;
 
         if (in->has_until == CM_PRESENT && in->until <= cm_request_now(request))
