@@ -3,6 +3,7 @@
 #include "scheduler.h"
 #include "scheduler_api.h"
 #include "scheduler_migrations.h"
+#include "scheduler_rpc.h"
 
 /* salus-scheduler: reaching people at the right time. */
 
@@ -24,6 +25,7 @@ static const struct cm_service service = {
         .settings_size = sizeof(struct scheduler_settings),
         .migrations = &scheduler_migrations,
         .routes = &scheduler_routes,
+        .rpc = &scheduler_rpc,
         .subscriptions = scheduler_subscriptions,
         .publishes = true,
         .user_refs = true,

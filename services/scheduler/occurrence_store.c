@@ -26,7 +26,7 @@ struct cm_uuid occurrence_delivery_id(const struct cm_uuid *occurrence, int numb
 #define COLUMNS                                                                                    \
         "id, schedule_id, name, schedule_type, nominal_at, state, recorded_at, adjusted, ack,"     \
         " acked_at, snoozed_until, medication_name, dose_value, dose_unit, snoozes, medication_id"
-enum { SNOOZES_COLUMN = 14, MEDICATION_COLUMN = 15 };
+enum { SNOOZES_COLUMN = 14, MEDICATION_COLUMN = 15, MAX_SNOOZES = 50 };
 
 static uint8_t take_text(const struct cm_pg_result *result, int row, int column,
                          struct cm_arena *arena, struct cm_str *text_r)
@@ -284,11 +284,13 @@ static int put_message(struct cm_pg_tx *tx, const struct cm_uuid *user, const st
 }
 
 /* True when there is nothing to change; *outcome_r says why, 0 when it was answered so before. */
-static bool is_settled(const struct occurrence *o, const struct occurrence_answer *answer,
-                       int *outcome_r)
+static bool is_settled(const struct occurrence *o, int64_t snoozes,
+                       const struct occurrence_answer *answer, int *outcome_r)
 {
         *outcome_r = 0;
-        if (o->state != RUN_STATE_FIRED && answer->ack == OCCURRENCE_ACK_SNOOZED)
+        if (answer->ack == OCCURRENCE_ACK_SNOOZED && snoozes >= MAX_SNOOZES)
+                *outcome_r = OCCURRENCE_TOO_OFTEN;
+        else if (o->state != RUN_STATE_FIRED && answer->ack == OCCURRENCE_ACK_SNOOZED)
                 *outcome_r = OCCURRENCE_NOT_FIRED;
         else if (o->has_ack == CM_PRESENT && o->ack != OCCURRENCE_ACK_SNOOZED && o->ack != answer->ack)
                 *outcome_r = OCCURRENCE_ANSWERED;
@@ -297,28 +299,51 @@ static bool is_settled(const struct occurrence *o, const struct occurrence_answe
         return true;
 }
 
-static int answer_in(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *user,
-                     const struct cm_uuid *id, const struct occurrence_answer *answer)
+static const struct cm_pg_statement lock_newest = {
+        .name = "occurrence_lock_newest",
+        .sql = "SELECT " COLUMNS " FROM occurrences WHERE user_id = $1::uuid AND state = $2::int2"
+               " AND schedule_type = $3::int2 AND (ack IS NULL OR ack = $4::int2)"
+               " AND nominal_at > clock_timestamp() - interval '2 days'"
+               " ORDER BY nominal_at DESC, id DESC LIMIT 1 FOR UPDATE",
+};
+
+static int lock_for_answer(struct cm_pg_tx *tx, const struct cm_uuid *user,
+                           const struct cm_uuid *id, struct cm_pg_result *result_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        struct occurrence found;
-        int r, outcome;
 
         cm_pg_put_uuid(&params, user);
-        cm_pg_put_uuid(&params, id);
-        r = cm_pg_tx_query(tx, &lock_one, &params, &result);
+        if (id) {
+                cm_pg_put_uuid(&params, id);
+                return cm_pg_tx_query(tx, &lock_one, &params, result_r);
+        }
+        cm_pg_put_int2(&params, RUN_STATE_FIRED);
+        cm_pg_put_int2(&params, SCHEDULE_TYPE_REMINDER);
+        cm_pg_put_int2(&params, OCCURRENCE_ACK_SNOOZED);
+        return cm_pg_tx_query(tx, &lock_newest, &params, result_r);
+}
+
+int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
+                               const struct cm_uuid *user, const struct cm_uuid *id,
+                               const struct occurrence_answer *answer,
+                               struct occurrence *occurrence_r, bool *known_r)
+{
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+        int r = lock_for_answer(tx, user, id, &result), outcome;
+
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         if (result.rows == 0)
                 return OCCURRENCE_NOT_FOUND;
-        take(&result, 0, arena, &found);
-        if (is_settled(&found, answer, &outcome))
+        take(&result, 0, arena, occurrence_r);
+        *known_r = is_settled(occurrence_r, cm_pg_int(&result, 0, SNOOZES_COLUMN), answer,
+                              &outcome);
+        if (*known_r)
                 return outcome;
-        r = put_answer(tx, user, id, answer);
+        r = put_answer(tx, user, &occurrence_r->id, answer);
         if (r == 0 && answer->ack == OCCURRENCE_ACK_SNOOZED)
-                r = put_message(tx, user, id, (int)cm_pg_int(&result, 0, SNOOZES_COLUMN) + 1,
-                                answer);
+                r = put_message(tx, user, &occurrence_r->id,
+                                (int)cm_pg_int(&result, 0, SNOOZES_COLUMN) + 1, answer);
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
@@ -328,9 +353,10 @@ int occurrence_store_answer(struct cm_pg *pg, struct cm_arena *arena, const stru
 {
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         int r = cm_pg_begin(pg, SCOPE_OF(user), &tx);
+        bool known;
 
         if (r == 0)
-                r = answer_in(tx, arena, user, id, answer);
+                r = occurrence_store_answer_in(tx, arena, user, id, answer, occurrence_r, &known);
         if (r)
                 return r;
         r = cm_pg_commit(&tx);

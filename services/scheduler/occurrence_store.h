@@ -6,6 +6,7 @@ enum occurrence_outcome {
         OCCURRENCE_NOT_FOUND = 1,
         OCCURRENCE_ANSWERED, /* in another way */
         OCCURRENCE_NOT_FIRED,
+        OCCURRENCE_TOO_OFTEN, /* snoozed */
 };
 
 struct occurrence_array {
@@ -37,6 +38,13 @@ struct occurrence_answer {
 int occurrence_store_answer(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
                             const struct cm_uuid *id, const struct occurrence_answer *answer,
                             struct occurrence *occurrence_r) CM_MUST_CHECK;
+/* The same in a transaction of the caller's; `id` NULL: the newest that fired in the last two days and
+ * waits for an answer. *occurrence_r is as it was before, without its messages; *known_r: it had this
+ * answer already. */
+int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
+                               const struct cm_uuid *user, const struct cm_uuid *id,
+                               const struct occurrence_answer *answer,
+                               struct occurrence *occurrence_r, bool *known_r) CM_MUST_CHECK;
 
 /* The id of an occurrence's message number `number`. */
 struct cm_uuid occurrence_delivery_id(const struct cm_uuid *occurrence, int number);

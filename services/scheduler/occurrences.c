@@ -133,6 +133,9 @@ static int answer(struct cm_request *request, const struct cm_uuid *id,
         case OCCURRENCE_NOT_FIRED:
                 return scheduler_problem(request, CM_CODE_CONFLICT,
                                          CM_STR("nobody was reminded of it"), NULL);
+        case OCCURRENCE_TOO_OFTEN:
+                return scheduler_problem(request, CM_CODE_CONFLICT,
+                                         CM_STR("it was put off too often"), NULL);
         default:
                 return r;
         }

@@ -2,9 +2,9 @@
 
 #include "base/error.h"
 #include "explain.h"
+#include "schedule_plan.h"
 #include "scheduler.h"
 #include "scheduler_api.h"
-#include "service/user_refs.h"
 
 /* What an expression means, before it is one's schedule. */
 
@@ -44,22 +44,6 @@ static void list_runs(struct cm_arena *arena, const struct recurrence *recurrenc
         }
 }
 
-static int zone_name(struct cm_request *request, const struct schedule_preview_input *in,
-                     struct cm_str *name_r)
-{
-        struct scheduler *scheduler = cm_request_service(request);
-        struct cm_user_ref ref;
-        int r = 0;
-
-        *name_r = in->timezone;
-        if (in->has_timezone == CM_PRESENT)
-                return 0;
-        r = cm_user_ref_get(scheduler->worker, &cm_request_claims(request)->sub, &ref);
-        *name_r = r == 0 ? cm_arena_str(cm_request_arena(request), cm_str_from(ref.time_zone))
-                         : CM_STR("UTC");
-        return r < 0 ? r : 0;
-}
-
 int schedule_preview(struct cm_request *request, const struct schedule_preview_input *in)
 {
         struct cm_arena *arena = cm_request_arena(request);
@@ -76,7 +60,11 @@ int schedule_preview(struct cm_request *request, const struct schedule_preview_i
         if (recurrence_parse(in->cron_expression, 0, &recurrence, &fault))
                 return cm_reply_invalid(request, "/cron_expression", "%s",
                                         cron_fault_format(&fault, text));
-        r = zone_name(request, in, &preview.timezone);
+        preview.timezone = in->timezone;
+        r = in->has_timezone == CM_PRESENT
+                    ? 0
+                    : schedule_plan_zone(cm_request_service(request), arena,
+                                         &cm_request_claims(request)->sub, &preview.timezone);
         if (r)
                 return r;
         place.zone = scheduler_zone(cm_request_service(request), preview.timezone, &hash);

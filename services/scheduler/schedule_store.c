@@ -197,6 +197,31 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
         return 0;
 }
 
+static const struct cm_pg_statement read_upcoming = {
+        .name = "schedule_upcoming",
+        .sql = "SELECT " SCHEDULE_COLUMNS " FROM schedules s WHERE s.user_id = $1::uuid"
+               " AND ($2::bool OR s.is_active) ORDER BY s.next_run_at NULLS LAST, s.id"
+               " LIMIT $3::int4",
+};
+
+int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
+                            const struct cm_uuid *user, bool all, int32_t limit,
+                            struct schedule_array *list_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user);
+        cm_pg_put_bool(&params, all);
+        cm_pg_put_int4(&params, limit);
+        r = cm_pg_query(scheduler->pg, SCOPE_OF(user), &read_upcoming, &params, &result);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        take_all(scheduler, arena, &result, list_r);
+        return 0;
+}
+
 /* ---- locking */
 
 static const struct cm_pg_statement lock_queue = {

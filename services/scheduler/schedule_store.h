@@ -25,6 +25,11 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
                         const struct cm_uuid *user, const struct schedule_place *after,
                         int32_t limit, struct schedule_array *list_r) CM_MUST_CHECK;
 
+/* Next to run first; without those that do not run, unless `all`. */
+int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
+                            const struct cm_uuid *user, bool all, int32_t limit,
+                            struct schedule_array *list_r) CM_MUST_CHECK;
+
 /* ---- in a transaction that acts for the user */
 int schedule_store_lock(struct scheduler *scheduler, struct cm_pg_tx *tx, struct cm_arena *arena,
                         const struct cm_uuid *user, const struct cm_uuid *id,

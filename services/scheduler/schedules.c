@@ -5,9 +5,9 @@
 #include "explain.h"
 #include "http/cursor.h"
 #include "http/idempotency.h"
+#include "schedule_plan.h"
 #include "schedule_store.h"
 #include "scheduler_api.h"
-#include "service/user_refs.h"
 
 /* Schedules: creating, reading, changing, pausing, deleting. */
 
@@ -73,39 +73,6 @@ static int refuse(struct cm_request *request, int outcome, const struct cron_fau
         }
 }
 
-/* ---- when it runs */
-
-/* The person's own zone. One whose account we have not heard of yet is in UTC until we do. */
-static int find_zone(struct cm_request *request, struct schedule_record *view)
-{
-        struct scheduler *scheduler = cm_request_service(request);
-        struct cm_user_ref ref;
-        int r;
-
-        if (!view->follow_user)
-                return 0;
-        r = cm_user_ref_get(scheduler->worker, user_of(request), &ref);
-        if (r < 0)
-                return r;
-        view->timezone = cm_arena_str(cm_request_arena(request),
-                                      r == 0 ? cm_str_from(ref.time_zone) : CM_STR("UTC"));
-        return 0;
-}
-
-static int find_next(struct cm_request *request, struct stored_schedule *schedule,
-                     struct cron_fault *fault_r)
-{
-        struct scheduler *scheduler = cm_request_service(request);
-        int r = find_zone(request, &schedule->view);
-        const struct cm_zone *zone;
-
-        if (r)
-                return r;
-        zone = scheduler_zone(scheduler, schedule->view.timezone, &schedule->rule_hash);
-        schedule->tz_version = cm_str_from(scheduler->tz_version);
-        return schedule_rules_next(schedule, zone, cm_request_now(request), fault_r);
-}
-
 /* ---- creating */
 
 static int store_new(struct cm_request *request, struct stored_schedule *schedule)
@@ -137,19 +104,13 @@ int schedule_create(struct cm_request *request,
                     const struct schedule_create_params *params CM_UNUSED,
                     const struct schedule_input *in)
 {
-        cm_time now = cm_request_now(request);
         struct stored_schedule schedule;
         struct cron_fault fault;
         int r;
 
         schedule_rules_create(in, &schedule);
-        schedule.view.id = cm_uuid7(now);
-        schedule.view.user_id = *user_of(request);
-        schedule.view.created_at = schedule.view.updated_at = now;
-        schedule.anchor_at = now - now % CM_SECOND;
-        r = schedule_rules_check(&schedule.view);
-        if (r == 0)
-                r = find_next(request, &schedule, &fault);
+        r = schedule_plan_new(cm_request_service(request), cm_request_arena(request),
+                              user_of(request), cm_request_now(request), &schedule, &fault);
         return r ? refuse(request, r, &fault) : store_new(request, &schedule);
 }
 
@@ -265,7 +226,8 @@ int schedule_change(struct cm_request *request, const struct schedule_change_par
                 schedule.anchor_at = cm_request_now(request) - cm_request_now(request) % CM_SECOND;
         r = schedule_rules_check(&schedule.view);
         if (r == 0 && anew)
-                r = find_next(request, &schedule, &fault);
+                r = schedule_plan_next(cm_request_service(request), cm_request_arena(request),
+                                       cm_request_now(request), &schedule, &fault);
         return r ? refuse(request, r, &fault) : save_and_reply(request, &tx, &schedule);
 }
 

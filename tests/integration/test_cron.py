@@ -85,7 +85,7 @@ def test_what_is_refused(realdata):
     ("0 0 0 1 1 * 2199", "2199-01-01T00:00:00Z"),
     ("0 0 L-2 2 *", "2025-02-26T00:00:00Z 2026-02-26T00:00:00Z"),
     ("0 0 LW 2,8 *", "2025-02-28T00:00:00Z 2025-08-29T00:00:00Z"),
-    ("0 0 * * +?", "error: day-of-week: '?' stands alone (column 9)"),
+    ("0 0 * * +?", "error: day-of-week: '?' stands alone (column 10)"),
 ])
 def test_rows_of_ours(expression, answer):
     assert ask([(expression, "UTC", "2025-01-01T00:00:00Z", 2)]) == [answer]
