@@ -1,5 +1,6 @@
 """Schedules as their owners see them: made, read, changed, previewed, and answered."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,10 @@ def rfc(at: datetime) -> str:
 def soon(seconds: float = 2) -> str:
     """An expression that fires once, in a moment."""
     return "@at " + rfc(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def patch(api: Api, path: str, change: dict, **headers: str):
+    return api.patch(path, content=json.dumps(change), headers={"Content-Type": "application/merge-patch+json", **headers})
 
 
 def make(api: Api, **about) -> dict:
@@ -69,7 +74,7 @@ def test_next_run_follows_the_person(planner, stack):
     pinned = make(dana.api, cron_expression="0 8 1 1 *", timezone="Asia/Jerusalem")
     assert follows["next_run_at"] == pinned["next_run_at"] and follows["next_run_at"].endswith("T06:00:00Z")
     assert not pinned["follow_user"]
-    assert dana.auth.patch("/v1/me", json={"time_zone": "America/New_York"}).status_code == 200
+    assert patch(dana.auth, "/v1/me", {"time_zone": "America/New_York"}).status_code == 200
     eventually(lambda: dana.api.get(f"/v1/schedules/{follows['id']}").json()["next_run_at"].endswith("T13:00:00Z"))
     assert dana.api.get(f"/v1/schedules/{follows['id']}").json()["timezone"] == "America/New_York"
     assert dana.api.get(f"/v1/schedules/{pinned['id']}").json() == pinned
@@ -144,7 +149,7 @@ def test_somebody_elses(planner):
     made = make(dana.api)
     for path in ("", "/runs"):
         problem(eve.api.get(f"/v1/schedules/{made['id']}{path}"), 404)
-    problem(eve.api.patch(f"/v1/schedules/{made['id']}", json={"name": "mine"}), 404)
+    problem(patch(eve.api, f"/v1/schedules/{made['id']}", {"name": "mine"}), 404)
     problem(eve.api.delete(f"/v1/schedules/{made['id']}"), 404)
     problem(eve.api.post(f"/v1/schedules/{made['id']}/pause", json={}), 404)
     problem(eve.api.post(f"/v1/schedules/{made['id']}/resume"), 404)
@@ -157,15 +162,15 @@ def test_somebody_elses(planner):
 def test_a_change_moves_the_next_run(planner):
     dana = planner()
     made = make(dana.api, cron_expression="0 8 1 1 *", timezone="UTC")
-    answer = dana.api.patch(f"/v1/schedules/{made['id']}", json={"cron_expression": "0 9 1 1 *", "description": "new"},
-                            headers={"If-Match": '"1"'})
+    answer = patch(dana.api, f"/v1/schedules/{made['id']}", {"cron_expression": "0 9 1 1 *", "description": "new"},
+                   **{"If-Match": '"1"'})
     assert answer.status_code == 200 and answer.headers["etag"] == '"2"', answer.text
     assert answer.json()["next_run_at"].endswith("-01-01T09:00:00Z") and answer.json()["description"] == "new"
-    problem(dana.api.patch(f"/v1/schedules/{made['id']}", json={"name": "x"}, headers={"If-Match": '"1"'}), 412)
-    cleared = dana.api.patch(f"/v1/schedules/{made['id']}", json={"description": None, "timezone": None}).json()
+    problem(patch(dana.api, f"/v1/schedules/{made['id']}", {"name": "x"}, **{"If-Match": '"1"'}), 412)
+    cleared = patch(dana.api, f"/v1/schedules/{made['id']}", {"description": None, "timezone": None}).json()
     assert "description" not in cleared and cleared["follow_user"]
-    problem(dana.api.patch(f"/v1/schedules/{made['id']}", json={"cron_expression": "0 0 31 4 *"}), 422, "never_fires")
-    problem(dana.api.patch(f"/v1/schedules/{NOWHERE}", json={}), 404)
+    problem(patch(dana.api, f"/v1/schedules/{made['id']}", {"cron_expression": "0 0 31 4 *"}), 422, "never_fires")
+    problem(patch(dana.api, f"/v1/schedules/{NOWHERE}", {}), 404)
 
 
 def test_pause_records_what_is_skipped(planner):
