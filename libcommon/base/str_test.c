@@ -92,8 +92,10 @@ static void test_utf8(void **state CM_UNUSED)
 
 static void test_base64(void **state CM_UNUSED)
 {
-        static const char *const cases[][2] = { { "", "" },         { "f", "Zg==" },
-                                                { "fo", "Zm8=" },   { "foo", "Zm9v" },
+        static const char *const cases[][2] = { { "", "" },
+                                                { "f", "Zg==" },
+                                                { "fo", "Zm8=" },
+                                                { "foo", "Zm9v" },
                                                 { "\xfb\xff", "+/8=" } };
 
         for (size_t i = 0; i < CM_COUNT(cases); i++) {
@@ -159,10 +161,9 @@ static void test_buffer(void **state CM_UNUSED)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_numbers), cmocka_unit_test(test_split_and_trim),
-                cmocka_unit_test(test_utf8),    cmocka_unit_test(test_base64),
-                cmocka_unit_test(test_base64url),
-                cmocka_unit_test(test_buffer),
+                cmocka_unit_test(test_numbers),   cmocka_unit_test(test_split_and_trim),
+                cmocka_unit_test(test_utf8),      cmocka_unit_test(test_base64),
+                cmocka_unit_test(test_base64url), cmocka_unit_test(test_buffer),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@
 #include "sys/loop.h"
 
 /*
- * Handing mail to a server (SMTP, RFC 5321), over libcurl. A call suspends the fiber and ends at its
- * deadline. Connections are kept for the next message. http/mail_message.h builds what is sent.
+ * Handing mail to a server (SMTP, RFC 5321), over libcurl. A call suspends the fiber and ends at
+ * its deadline. Connections are kept for the next message. http/mail_message.h builds what is sent.
  */
 struct cm_mailer;
 
@@ -17,17 +17,18 @@ enum cm_mail_tls { CM_MAIL_TLS_REQUIRED, CM_MAIL_TLS_OPTIONAL, CM_MAIL_TLS_NONE 
 
 struct cm_mailer_config {
         struct cm_loop *loop;
-        const char *url;        /* smtp://host:port, smtps://host:port */
-        enum cm_mail_tls tls;   /* STARTTLS; smtps is always TLS. Certificates are verified */
-        const char *ca_file;    /* NULL: the machine's certificates */
-        const char *user;       /* NULL: without signing in */
+        const char *url;      /* smtp://host:port, smtps://host:port */
+        enum cm_mail_tls tls; /* STARTTLS; smtps is always TLS. Certificates are verified */
+        const char *ca_file;  /* NULL: the machine's certificates */
+        const char *user;     /* NULL: without signing in */
         const char *password;
         const char *hello;      /* our name for EHLO: a domain */
         size_t max_connections; /* further messages wait. 0: 4 */
         int64_t connect_us;     /* time for name, connection and TLS. 0: 5 s */
 };
 
-/* -CM_E_CONFIG when the URL is none of ours. Texts of the config must live as long as the mailer. */
+/* -CM_E_CONFIG when the URL is none of ours. Texts of the config must live as long as the mailer.
+ */
 int cm_mailer_new(const struct cm_mailer_config *config, struct cm_mailer **mailer_r) CM_MUST_CHECK;
 /* No message may be under way. */
 void cm_mailer_free(struct cm_mailer **mailer);
@@ -49,6 +50,7 @@ enum cm_mail_outcome {
  * likewise; -CM_E_PROTOCOL: it does not speak SMTP, refuses TLS or its certificate is not good. */
 int cm_mail_send(struct cm_mailer *mailer, struct cm_mail *mail) CM_MUST_CHECK;
 
-/* One addressee, without blanks, control characters, brackets or a line break: what may stand between
+/* One addressee, without blanks, control characters, brackets or a line break: what may stand
+ * between
  * "<" and ">". */
 bool cm_mail_is_address(const char *address);

@@ -31,7 +31,8 @@ static size_t word_length(struct cm_str text)
         return len;
 }
 
-/* RFC 2047. Always encoded, so that nothing in the text can mean something to a reader of headers. */
+/* RFC 2047. Always encoded, so that nothing in the text can mean something to a reader of headers.
+ */
 static void add_words(struct cm_buf *out, struct cm_str text)
 {
         while (text.len > 0) {

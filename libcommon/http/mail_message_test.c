@@ -23,19 +23,18 @@ static struct cm_mail_message plain(void)
 
 static void a_message(void **state CM_UNUSED)
 {
-        static const char expected[] =
-                "Date: Sun, 29 Nov 2026 00:00:00 +0000\r\n"
-                "From: =?utf-8?B?U2FsdXM=?= <salus@example.org>\r\n"
-                "To: <dana@example.org>\r\n"
-                "Message-ID: <0a.0@example.org>\r\n"
-                "Subject: =?utf-8?B?16fXlyDXkNeqINeU16rXqNeV16TXlA==?=\r\n"
-                "MIME-Version: 1.0\r\n"
-                "Content-Type: text/plain; charset=utf-8\r\n"
-                "Content-Transfer-Encoding: base64\r\n"
-                "Auto-Submitted: auto-generated\r\n"
-                "Content-Language: he\r\n"
-                "\r\n"
-                "VGFrZSBpdC4NCi4NCk5vdw==\r\n";
+        static const char expected[] = "Date: Sun, 29 Nov 2026 00:00:00 +0000\r\n"
+                                       "From: =?utf-8?B?U2FsdXM=?= <salus@example.org>\r\n"
+                                       "To: <dana@example.org>\r\n"
+                                       "Message-ID: <0a.0@example.org>\r\n"
+                                       "Subject: =?utf-8?B?16fXlyDXkNeqINeU16rXqNeV16TXlA==?=\r\n"
+                                       "MIME-Version: 1.0\r\n"
+                                       "Content-Type: text/plain; charset=utf-8\r\n"
+                                       "Content-Transfer-Encoding: base64\r\n"
+                                       "Auto-Submitted: auto-generated\r\n"
+                                       "Content-Language: he\r\n"
+                                       "\r\n"
+                                       "VGFrZSBpdC4NCi4NCk5vdw==\r\n";
         struct cm_mail_message message = plain();
         struct cm_buf out = { 0 };
 

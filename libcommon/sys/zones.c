@@ -101,8 +101,8 @@ static bool read_zone(int fd, struct entry *entry_r)
 {
         char *bytes = cm_alloc(MAX_FILE);
         ssize_t got = read(fd, bytes, MAX_FILE);
-        bool good = got > 0 && cm_zone_parse((struct cm_str){ bytes, (size_t)got },
-                                             &entry_r->zone) == 0;
+        bool good = got > 0 &&
+                    cm_zone_parse((struct cm_str){ bytes, (size_t)got }, &entry_r->zone) == 0;
 
         if (good)
                 entry_r->hash = hash_of(bytes, (size_t)got);

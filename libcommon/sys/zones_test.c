@@ -135,7 +135,8 @@ static void copy_file(const char *from, const char *folder, const char *name)
 {
         char command[512];
 
-        (void)snprintf(command, sizeof(command), "cp /usr/share/zoneinfo/%s %s/%s", from, folder, name);
+        (void)snprintf(command, sizeof(command), "cp /usr/share/zoneinfo/%s %s/%s", from, folder,
+                       name);
         assert_int_equal(system(command), 0);
 }
 

@@ -19,7 +19,7 @@ struct auth {
         struct cm_token_policy policy;
         struct cm_uuid default_tenant;
         struct cm_seal_keys *contact_keys; /* NULL: facts carry no address */
-        struct cm_group announcing; /* fibers of announcements.c */
+        struct cm_group announcing;        /* fibers of announcements.c */
 };
 
 int auth_worker_start(struct cm_worker *worker) CM_MUST_CHECK;

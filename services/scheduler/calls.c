@@ -12,10 +12,10 @@
 #include "service/user_refs.h"
 
 /*
- * What the companion asks for: the rules are those of the HTTP routes. A confirmed dose is not recorded
- * from here: the reply says which medication it was, and the companion, which asked, records the dose at
- * its owner under the occurrence's id as key. So the record has one way in, and an answer that is lost
- * half way is safe to repeat.
+ * What the companion asks for: the rules are those of the HTTP routes. A confirmed dose is not
+ * recorded from here: the reply says which medication it was, and the companion, which asked,
+ * records the dose at its owner under the occurrence's id as key. So the record has one way in, and
+ * an answer that is lost half way is safe to repeat.
  */
 enum { DEFAULT_LIMIT = 20, MAX_LIST = 100, DEFAULT_SNOOZE = 10 };
 
@@ -306,14 +306,13 @@ int reminder_serve_confirm(struct cm_rpc_request *call, const struct reminder_co
                            struct reminder_confirm_reply *out)
 {
         struct scheduler *scheduler = call->service;
-        int64_t minutes = in->has_snooze_minutes == CM_PRESENT ? in->snooze_minutes
-                                                               : DEFAULT_SNOOZE;
+        int64_t minutes =
+                in->has_snooze_minutes == CM_PRESENT ? in->snooze_minutes : DEFAULT_SNOOZE;
         const struct occurrence_answer answer = {
                 .ack = in->answer,
                 .at = call->now,
-                .snoozed_until = in->answer == OCCURRENCE_ACK_SNOOZED
-                                         ? call->now + minutes * CM_MINUTE
-                                         : 0,
+                .snoozed_until =
+                        in->answer == OCCURRENCE_ACK_SNOOZED ? call->now + minutes * CM_MINUTE : 0,
         };
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         struct occurrence occurrence;

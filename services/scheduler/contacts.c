@@ -23,10 +23,10 @@ int contact_email(struct scheduler *scheduler, struct cm_arena *arena,
         char id[CM_UUID_TEXT_SIZE];
 
         if (sealed_email.data)
-                return open_with(scheduler->seal, arena,
-                                 cm_arena_printf(arena, "schedules.email:%s",
-                                                 cm_uuid_format(schedule, id)),
-                                 sealed_email, email_r);
+                return open_with(
+                        scheduler->seal, arena,
+                        cm_arena_printf(arena, "schedules.email:%s", cm_uuid_format(schedule, id)),
+                        sealed_email, email_r);
         if (!sealed_contact.data)
                 return CONTACT_NONE;
         return open_with(scheduler->contacts, arena, cm_contact_context(arena, user),

@@ -7,7 +7,8 @@
 /*
  * A field is a list of items: '*', a value, a-b, each of the last two kinds of range with "/step".
  * The day fields have forms of their own ('?', L, W, '#'), and 'H' stands for a value that the
- * schedule's id chooses. Values go into `set`, a map of bits that starts at the field's least value.
+ * schedule's id chooses. Values go into `set`, a map of bits that starts at the field's least
+ * value.
  */
 struct item {
         uint32_t low, high, step;

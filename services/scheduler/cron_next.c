@@ -362,6 +362,6 @@ bool cron_next(const struct cron *cron, const struct cm_zone *zone, struct cron_
                 never = !offer_regular(&search, start);
         } while (search.found == INT64_MAX && go_on(&search, never, &start));
         *firing_r = (struct cron_firing){ search.found == INT64_MAX ? 0 : search.found * CM_SECOND,
-                                         search.adjusted };
+                                          search.adjusted };
         return search.found != INT64_MAX;
 }

@@ -9,8 +9,8 @@
 #include "recurrence.h"
 #include "sys/zones.h"
 
-/* The grammar and the rule for clocks that jump, at their edges. The large tables of known answers are
- * tests/integration/test_cron.py's. */
+/* The grammar and the rule for clocks that jump, at their edges. The large tables of known answers
+ * are tests/integration/test_cron.py's. */
 
 static struct cm_zones *zones;
 
@@ -48,7 +48,8 @@ static void what_is_refused(void **state CM_UNUSED)
                 { "TZ=UTC * * * * *",
                   "expression: the time zone has a field of its own, not a prefix (column 1)" },
                 { "@every 1h30", "every: a unit is missing: h, m or s, in this order (column 12)" },
-                { "@every 30m1h", "every: a unit is missing: h, m or s, in this order (column 12)" },
+                { "@every 30m1h",
+                  "every: a unit is missing: h, m or s, in this order (column 12)" },
                 { "@every 100001h", "every: longer than 100000h (column 8)" },
                 { "@every", "every: shorter than 60s (column 7)" },
                 { "@at 2026-01-01T00:00:00.5Z", "at: whole seconds only (column 5)" },
@@ -75,40 +76,112 @@ static void when_clocks_jump(void **state CM_UNUSED)
                 const char *start, *first, *second;
                 enum cron_adjusted adjusted;
         } cases[] = {
-                { "30 2 * * *", "America/New_York", { 0 }, "2025-03-09T00:00:00Z",
-                  "2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z", CRON_ADJUSTED_GAP },
-                { "30 2 * * *", "America/New_York", { CRON_GAP_SKIP, 0 }, "2025-03-09T00:00:00Z",
-                  "2025-03-10T06:30:00Z", "2025-03-11T06:30:00Z", CRON_AS_PLANNED },
-                { "30 2 * * *", "America/New_York", { CRON_GAP_SHIFT, 0 }, "2025-03-09T00:00:00Z",
-                  "2025-03-09T07:30:00Z", "2025-03-10T06:30:00Z", CRON_ADJUSTED_GAP },
-                { "0 2,3 * * *", "America/New_York", { 0 }, "2025-03-09T00:00:00Z",
-                  "2025-03-09T07:00:00Z", "2025-03-10T06:00:00Z", CRON_ADJUSTED_GAP },
-                { "0 2,3 * * *", "America/New_York", { CRON_GAP_SHIFT, 0 },
-                  "2025-03-09T00:00:00Z", "2025-03-09T07:00:00Z", "2025-03-10T06:00:00Z",
+                { "30 2 * * *",
+                  "America/New_York",
+                  { 0 },
+                  "2025-03-09T00:00:00Z",
+                  "2025-03-09T07:00:00Z",
+                  "2025-03-10T06:30:00Z",
                   CRON_ADJUSTED_GAP },
-                { "30 1 * * *", "America/New_York", { 0 }, "2025-11-02T00:00:00Z",
-                  "2025-11-02T05:30:00Z", "2025-11-03T06:30:00Z", CRON_ADJUSTED_OVERLAP },
-                { "30 1 * * *", "America/New_York", { 0, CRON_OVERLAP_SECOND },
-                  "2025-11-02T00:00:00Z", "2025-11-02T06:30:00Z", "2025-11-03T06:30:00Z",
+                { "30 2 * * *",
+                  "America/New_York",
+                  { CRON_GAP_SKIP, 0 },
+                  "2025-03-09T00:00:00Z",
+                  "2025-03-10T06:30:00Z",
+                  "2025-03-11T06:30:00Z",
+                  CRON_AS_PLANNED },
+                { "30 2 * * *",
+                  "America/New_York",
+                  { CRON_GAP_SHIFT, 0 },
+                  "2025-03-09T00:00:00Z",
+                  "2025-03-09T07:30:00Z",
+                  "2025-03-10T06:30:00Z",
+                  CRON_ADJUSTED_GAP },
+                { "0 2,3 * * *",
+                  "America/New_York",
+                  { 0 },
+                  "2025-03-09T00:00:00Z",
+                  "2025-03-09T07:00:00Z",
+                  "2025-03-10T06:00:00Z",
+                  CRON_ADJUSTED_GAP },
+                { "0 2,3 * * *",
+                  "America/New_York",
+                  { CRON_GAP_SHIFT, 0 },
+                  "2025-03-09T00:00:00Z",
+                  "2025-03-09T07:00:00Z",
+                  "2025-03-10T06:00:00Z",
+                  CRON_ADJUSTED_GAP },
+                { "30 1 * * *",
+                  "America/New_York",
+                  { 0 },
+                  "2025-11-02T00:00:00Z",
+                  "2025-11-02T05:30:00Z",
+                  "2025-11-03T06:30:00Z",
                   CRON_ADJUSTED_OVERLAP },
-                { "30 1 * * *", "America/New_York", { 0, CRON_OVERLAP_BOTH },
-                  "2025-11-02T00:00:00Z", "2025-11-02T05:30:00Z", "2025-11-02T06:30:00Z",
+                { "30 1 * * *",
+                  "America/New_York",
+                  { 0, CRON_OVERLAP_SECOND },
+                  "2025-11-02T00:00:00Z",
+                  "2025-11-02T06:30:00Z",
+                  "2025-11-03T06:30:00Z",
                   CRON_ADJUSTED_OVERLAP },
-                { "30 1 * * *", "America/New_York", { 0 }, "2025-11-02T05:59:00Z",
-                  "2025-11-03T06:30:00Z", "2025-11-04T06:30:00Z", CRON_AS_PLANNED },
-                { "*/30 1 * * *", "America/New_York", { 0 }, "2025-11-02T05:30:00Z",
-                  "2025-11-02T06:00:00Z", "2025-11-02T06:30:00Z", CRON_AS_PLANNED },
+                { "30 1 * * *",
+                  "America/New_York",
+                  { 0, CRON_OVERLAP_BOTH },
+                  "2025-11-02T00:00:00Z",
+                  "2025-11-02T05:30:00Z",
+                  "2025-11-02T06:30:00Z",
+                  CRON_ADJUSTED_OVERLAP },
+                { "30 1 * * *",
+                  "America/New_York",
+                  { 0 },
+                  "2025-11-02T05:59:00Z",
+                  "2025-11-03T06:30:00Z",
+                  "2025-11-04T06:30:00Z",
+                  CRON_AS_PLANNED },
+                { "*/30 1 * * *",
+                  "America/New_York",
+                  { 0 },
+                  "2025-11-02T05:30:00Z",
+                  "2025-11-02T06:00:00Z",
+                  "2025-11-02T06:30:00Z",
+                  CRON_AS_PLANNED },
                 /* The last year that is named, in its second 01:30. */
-                { "0 30 1 2 11 * 2025", "America/New_York", { 0, CRON_OVERLAP_SECOND },
-                  "2025-11-02T05:45:00Z", "2025-11-02T06:30:00Z", NULL, CRON_ADJUSTED_OVERLAP },
-                { "0 12 30 12 *", "Pacific/Apia", { 0 }, "2011-06-01T00:00:00Z",
-                  "2012-12-29T22:00:00Z", "2013-12-29T22:00:00Z", CRON_AS_PLANNED },
-                { "15 2 * * *", "Australia/Lord_Howe", { 0 }, "2025-10-04T00:00:00Z",
-                  "2025-10-04T15:30:00Z", "2025-10-05T15:15:00Z", CRON_ADJUSTED_GAP },
-                { "0 0 29 2 *", "UTC", { 0 }, "2096-03-01T00:00:00Z", "2104-02-29T00:00:00Z",
-                  "2108-02-29T00:00:00Z", CRON_AS_PLANNED },
-                { "0 9 * * 1-5", "Europe/London", { 0 }, "2090-03-24T12:00:00Z",
-                  "2090-03-27T08:00:00Z", "2090-03-28T08:00:00Z", CRON_AS_PLANNED },
+                { "0 30 1 2 11 * 2025",
+                  "America/New_York",
+                  { 0, CRON_OVERLAP_SECOND },
+                  "2025-11-02T05:45:00Z",
+                  "2025-11-02T06:30:00Z",
+                  NULL,
+                  CRON_ADJUSTED_OVERLAP },
+                { "0 12 30 12 *",
+                  "Pacific/Apia",
+                  { 0 },
+                  "2011-06-01T00:00:00Z",
+                  "2012-12-29T22:00:00Z",
+                  "2013-12-29T22:00:00Z",
+                  CRON_AS_PLANNED },
+                { "15 2 * * *",
+                  "Australia/Lord_Howe",
+                  { 0 },
+                  "2025-10-04T00:00:00Z",
+                  "2025-10-04T15:30:00Z",
+                  "2025-10-05T15:15:00Z",
+                  CRON_ADJUSTED_GAP },
+                { "0 0 29 2 *",
+                  "UTC",
+                  { 0 },
+                  "2096-03-01T00:00:00Z",
+                  "2104-02-29T00:00:00Z",
+                  "2108-02-29T00:00:00Z",
+                  CRON_AS_PLANNED },
+                { "0 9 * * 1-5",
+                  "Europe/London",
+                  { 0 },
+                  "2090-03-24T12:00:00Z",
+                  "2090-03-27T08:00:00Z",
+                  "2090-03-28T08:00:00Z",
+                  CRON_AS_PLANNED },
         };
 
         for (size_t i = 0; i < CM_COUNT(cases); i++) {
@@ -120,8 +193,8 @@ static void when_clocks_jump(void **state CM_UNUSED)
 
                 print_message("%s\n", cases[i].expression);
                 assert_int_equal(cron_parse(cm_str_from(cases[i].expression), 0, &cron, &fault), 0);
-                assert_true(cron_next(&cron, zone, cases[i].policy, time_of(cases[i].start),
-                                      &firing));
+                assert_true(
+                        cron_next(&cron, zone, cases[i].policy, time_of(cases[i].start), &firing));
                 assert_string_equal(cm_time_format(firing.at, text), cases[i].first);
                 assert_int_equal(firing.adjusted, cases[i].adjusted);
                 assert_int_equal(cron_next(&cron, zone, cases[i].policy, firing.at, &firing),
@@ -133,8 +206,9 @@ static void when_clocks_jump(void **state CM_UNUSED)
 
 static void what_never_fires(void **state CM_UNUSED)
 {
-        static const char *const cases[] = { "0 0 30 2 *",    "0 0 31 2,4,6,9,11 *", "0 0 29 2 +1#1",
-                                             "0 0 31 * +1#1", "0 0 0 1 1 * 2024",    "0 0 31W 2 *" };
+        static const char *const cases[] = { "0 0 30 2 *",       "0 0 31 2,4,6,9,11 *",
+                                             "0 0 29 2 +1#1",    "0 0 31 * +1#1",
+                                             "0 0 0 1 1 * 2024", "0 0 31W 2 *" };
         const struct cm_zone *zone = cm_zones_get(zones, CM_STR("Asia/Jerusalem"));
 
         for (size_t i = 0; i < CM_COUNT(cases); i++) {
@@ -154,7 +228,8 @@ static bool is_leap(int year)
         return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-/* What bounds the search: in 40 years each kind of year occurs, wherever in the calendar's cycle. */
+/* What bounds the search: in 40 years each kind of year occurs, wherever in the calendar's cycle.
+ */
 static void forty_years_have_all_kinds(void **state CM_UNUSED)
 {
         for (int year = 1600; year < 2000; year++) {
@@ -239,9 +314,9 @@ static void elapsed_time(void **state CM_UNUSED)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(what_is_refused), cmocka_unit_test(when_clocks_jump),
+                cmocka_unit_test(what_is_refused),  cmocka_unit_test(when_clocks_jump),
                 cmocka_unit_test(what_never_fires), cmocka_unit_test(forty_years_have_all_kinds),
-                cmocka_unit_test(spreading),       cmocka_unit_test(warnings),
+                cmocka_unit_test(spreading),        cmocka_unit_test(warnings),
                 cmocka_unit_test(elapsed_time),
         };
         int failed;

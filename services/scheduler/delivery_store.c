@@ -156,7 +156,8 @@ int delivery_store_space(struct cm_pg *pg, struct cm_str destination, int64_t sp
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         if (result.rows == 0)
-                return -CM_E_UNAVAILABLE; /* taken by somebody just now: their row is not seen yet */
+                return -CM_E_UNAVAILABLE; /* taken by somebody just now: their row is not seen yet
+                                           */
         *free_r = cm_pg_bool(&result, 0, 0);
         *free_at_r = cm_pg_time(&result, 0, 1);
         return 0;
@@ -164,7 +165,8 @@ int delivery_store_space(struct cm_pg *pg, struct cm_str destination, int64_t sp
 
 /* ---- ends */
 
-/* The queue's row first: it says whether the attempt is still ours. The fact goes with the change. */
+/* The queue's row first: it says whether the attempt is still ours. The fact goes with the change.
+ */
 #define IF_OURS                                                                                    \
         "WITH ours AS (DELETE FROM delivery_queue WHERE delivery_id = $2::uuid"                    \
         " AND attempts = $3::int2 RETURNING delivery_id), done AS (UPDATE deliveries d SET "
@@ -175,9 +177,10 @@ int delivery_store_space(struct cm_pg *pg, struct cm_str destination, int64_t sp
 static const struct cm_pg_statement settle_sent = {
         .name = "delivery_sent",
         .writes = true,
-        .sql = IF_OURS "state = CASE WHEN state <= 2 THEN 3 ELSE state END,"
-                       " sent_at = clock_timestamp(), failure = NULL, failure_detail = NULL"
-                       " FROM ours WHERE d.user_id = $1::uuid AND d.id = ours.delivery_id" WITH_FACT,
+        .sql = IF_OURS
+        "state = CASE WHEN state <= 2 THEN 3 ELSE state END,"
+        " sent_at = clock_timestamp(), failure = NULL, failure_detail = NULL"
+        " FROM ours WHERE d.user_id = $1::uuid AND d.id = ours.delivery_id" WITH_FACT,
 };
 
 static const struct cm_pg_statement settle_failed = {

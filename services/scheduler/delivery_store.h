@@ -2,9 +2,9 @@
 #include "scheduler.h"
 
 /*
- * Messages on their way. A sender has a lease: while it runs nobody else sends the message, and when
- * the sender dies it ends by itself. Jobs hold ids only; address, language and the account's state
- * are read when a message is sent. All suspend.
+ * Messages on their way. A sender has a lease: while it runs nobody else sends the message, and
+ * when the sender dies it ends by itself. Jobs hold ids only; address, language and the account's
+ * state are read when a message is sent. All suspend.
  */
 struct delivery_ticket {
         struct cm_uuid id, user;

@@ -19,12 +19,14 @@ cm_time due_rules_run_at(const struct due_case *due, cm_time nominal)
 
         if (span <= 0)
                 return nominal;
-        if (recurrence_next(due->recurrence, due->place, nominal, &next) && next.at - nominal < span)
+        if (recurrence_next(due->recurrence, due->place, nominal, &next) &&
+            next.at - nominal < span)
                 span = next.at - nominal;
         return nominal + (int64_t)((unsigned __int128)share * (uint64_t)span >> 64);
 }
 
-/* What a time comes to when only itself and the schedule's state are looked at; FIRED is a maybe. */
+/* What a time comes to when only itself and the schedule's state are looked at; FIRED is a maybe.
+ */
 static int32_t first_state(const struct due_case *due, cm_time nominal, int64_t lateness_us)
 {
         if (due->account_ended)

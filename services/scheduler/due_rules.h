@@ -5,8 +5,8 @@
 
 /*
  * What becomes of the planned times of a schedule that have passed: each ends in one state (enum
- * occurrence_state). Pure. Times that are late (beyond `grace_us`) go by the schedule's misfire rule;
- * what is later than `max_lateness_us` is missed in any case.
+ * occurrence_state). Pure. Times that are late (beyond `grace_us`) go by the schedule's misfire
+ * rule; what is later than `max_lateness_us` is missed in any case.
  */
 enum { DUE_MAX_RUNS = 1024 }; /* in one plan; the rest has one of its own */
 
@@ -39,7 +39,8 @@ struct due_plan {
         int64_t missed;
         bool resumed; /* the pause has ended */
         bool has_next;
-        cm_time next_nominal, next_run; /* next_run may be past: then there is more to work through */
+        cm_time next_nominal,
+                next_run; /* next_run may be past: then there is more to work through */
 };
 
 void due_rules_plan(const struct due_case *due, struct due_plan *plan_r);

@@ -11,8 +11,8 @@
 #include "schemas.h"
 #include "sys/zones.h"
 
-/* What becomes of times that have passed. A letter a run, oldest first: F fired, C coalesced, M missed,
- * O skipped for overlap, P skipped for the pause, X cancelled. */
+/* What becomes of times that have passed. A letter a run, oldest first: F fired, C coalesced, M
+ * missed, O skipped for overlap, P skipped for the pause, X cancelled. */
 
 static struct cm_zones *zones;
 static struct due_plan *plan;

@@ -16,8 +16,8 @@
 /* Times of a batch that are recorded in one transaction, more or less. */
 enum { MAX_RECORDS = 5000 };
 
-static struct cm_metric lateness =
-        CM_HISTOGRAM("salus_schedule_fire_lateness_seconds", "From when a run was due to its record");
+static struct cm_metric lateness = CM_HISTOGRAM("salus_schedule_fire_lateness_seconds",
+                                                "From when a run was due to its record");
 static struct cm_metric occurrences_total =
         CM_COUNTER("salus_schedule_occurrences_total", "Planned times by what became of them");
 
@@ -103,8 +103,8 @@ static void take_item(struct due_batch *batch, const struct cm_pg_result *result
         schedule_store_take(batch->scheduler, batch->arena, result, row, &item->schedule);
         if (!cm_pg_is_null(result, row, SCHEDULE_COLUMN_COUNT)) {
                 item->tenant = cm_pg_uuid(result, row, SCHEDULE_COLUMN_COUNT);
-                item->account_ended = cm_pg_int(result, row, SCHEDULE_COLUMN_COUNT + 1) !=
-                                      USER_STATUS_ACTIVE;
+                item->account_ended =
+                        cm_pg_int(result, row, SCHEDULE_COLUMN_COUNT + 1) != USER_STATUS_ACTIVE;
         }
         item->open = cm_pg_int(result, row, SCHEDULE_COLUMN_COUNT + 2);
 }
@@ -150,8 +150,8 @@ static void record(struct due_batch *batch, struct due_item *item)
 
         if (batch->record_count + plan->count > batch->record_room) {
                 batch->record_room = (batch->record_count + plan->count) * 2;
-                batch->records = cm_realloc(batch->records,
-                                            batch->record_room * sizeof(*batch->records));
+                batch->records =
+                        cm_realloc(batch->records, batch->record_room * sizeof(*batch->records));
         }
         for (size_t i = 0; i < plan->count; i++) {
                 struct due_record *record = &batch->records[batch->record_count++];
@@ -200,8 +200,8 @@ static void plan_item(struct due_batch *batch, struct due_item *item)
                 .catchup_limit = view->catchup_limit,
                 .account_ended = item->account_ended,
                 .paused = !view->is_active,
-                .paused_until = view->has_paused_until == CM_PRESENT ? view->paused_until
-                                                                     : INT64_MAX,
+                .paused_until =
+                        view->has_paused_until == CM_PRESENT ? view->paused_until : INT64_MAX,
                 .delivers = delivers(item),
                 .open = item->open,
         };
@@ -225,7 +225,8 @@ static const struct cm_pg_statement insert_records = {
         .name = "due_record",
         .writes = true,
         .sql = "INSERT INTO occurrences (user_id, id, schedule_id, nominal_at, state, adjusted,"
-               " recorded_at, name, schedule_type, medication_name, dose_value, dose_unit, medication_id)"
+               " recorded_at, name, schedule_type, medication_name, dose_value, dose_unit, "
+               "medication_id)"
                " SELECT s.user_id, t.id, s.id, t.nominal_at, t.state, NULLIF(t.adjusted, 0),"
                " $7::timestamptz, s.name, s.schedule_type, s.medication_name, s.dose_value,"
                " s.dose_unit, s.medication_id"
@@ -288,10 +289,11 @@ static int write_messages(const struct due_batch *batch, struct cm_pg_tx *tx)
         RECORD_ARRAY(&params, CM_PG_UUID_ARRAY,
                      if (has_message(record))
                              cm_pg_array_uuid(&params, &record->item->schedule.view.user_id));
-        RECORD_ARRAY(&params, CM_PG_UUID_ARRAY, if (has_message(record)) {
-                struct cm_uuid id = occurrence_delivery_id(&record->id, 0);
-                cm_pg_array_uuid(&params, &id);
-        });
+        RECORD_ARRAY(
+                &params, CM_PG_UUID_ARRAY, if (has_message(record)) {
+                        struct cm_uuid id = occurrence_delivery_id(&record->id, 0);
+                        cm_pg_array_uuid(&params, &id);
+                });
         RECORD_ARRAY(&params, CM_PG_UUID_ARRAY,
                      if (has_message(record)) cm_pg_array_uuid(&params, &record->id));
         RECORD_ARRAY(&params, CM_PG_UUID_ARRAY,

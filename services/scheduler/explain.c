@@ -1,12 +1,12 @@
 #include "explain.h"
 
 /*
- * Works from what was understood, not from what was written: sets of values become "every 5 minutes"
- * when they are evenly spread over all, a range when they follow each other, else a list. One set of
- * phrases a language; the sentence is built in the same order in both.
+ * Works from what was understood, not from what was written: sets of values become "every 5
+ * minutes" when they are evenly spread over all, a range when they follow each other, else a list.
+ * One set of phrases a language; the sentence is built in the same order in both.
  */
 struct phrases {
-        const char *and, *or, *through, *list_and;
+        const char *and, * or, *through, *list_and;
         const char *every_second, *every_n_seconds, *at_seconds;
         const char *every_minute, *every_n_minutes, *at_minutes;
         const char *every_hour, *every_n_hours, *in_hours;
@@ -92,8 +92,8 @@ static const struct phrases hebrew = {
         .minutes = "%lld דקות",
         .seconds = "%lld שניות",
         .weekdays = { "ראשון", "שני", "שלישי", "רביעי", "חמישי", "שישי", "שבת" },
-        .months = { "ינואר", "פברואר", "מרץ", "אפריל", "מאי", "יוני", "יולי", "אוגוסט",
-                    "ספטמבר", "אוקטובר", "נובמבר", "דצמבר" },
+        .months = { "ינואר", "פברואר", "מרץ", "אפריל", "מאי", "יוני", "יולי", "אוגוסט", "ספטמבר",
+                    "אוקטובר", "נובמבר", "דצמבר" },
 };
 
 /* A set of values in the order in which they are told. */
@@ -131,8 +131,8 @@ static void add_value(struct cm_buf *out, const struct values *values, uint32_t 
 static void add_values(struct cm_buf *out, const struct phrases *p, const struct values *values)
 {
         for (uint32_t i = 0, end; i < values->count; i = end + 1) {
-                for (end = i; end + 1 < values->count &&
-                              values->items[end + 1] == values->items[end] + 1;)
+                for (end = i;
+                     end + 1 < values->count && values->items[end + 1] == values->items[end] + 1;)
                         end++;
                 if (end == i + 1)
                         end = i; /* two are no range */

@@ -26,8 +26,7 @@ static void sentences(void **state CM_UNUSED)
                 { "0 9 15W * *",
                   "at 09:00, the day from Monday to Friday nearest to day 15 of the month",
                   "בשעה 09:00, היום בין שני לשישי הקרוב ביותר ל-15 בחודש" },
-                { "0 9 L-3 2 *",
-                  "at 09:00, 3 days before the last day of the month, in February",
+                { "0 9 L-3 2 *", "at 09:00, 3 days before the last day of the month, in February",
                   "בשעה 09:00, 3 ימים לפני היום האחרון בחודש, בחודשים פברואר" },
                 { "0 9 1,L * 1#2",
                   "at 09:00, on days of the month 1, or the last day of the month, or the second"
@@ -46,9 +45,9 @@ static void sentences(void **state CM_UNUSED)
                 struct recurrence recurrence;
                 struct cron_fault fault;
 
-                assert_int_equal(recurrence_parse(cm_str_from(cases[i].expression), 0, &recurrence,
-                                                  &fault),
-                                 0);
+                assert_int_equal(
+                        recurrence_parse(cm_str_from(cases[i].expression), 0, &recurrence, &fault),
+                        0);
                 explain_recurrence(&recurrence, &arena, &explanation);
                 assert_string_equal(explanation.en.data, cases[i].en);
                 assert_string_equal(explanation.he.data, cases[i].he);

@@ -12,7 +12,8 @@ static const struct cm_setting *const settings[] = { cm_service_setting_table,
 
 static const struct cm_command commands[] = {
         { "--next",
-          "  --next [FOLDER]  rows \"expression, zone, start, count\" (tabs) on standard input; prints\n"
+          "  --next [FOLDER]  rows \"expression, zone, start, count\" (tabs) on standard input; "
+          "prints\n"
           "                   the next runs of each. FOLDER holds compiled time zones\n",
           next_command },
         { 0 },

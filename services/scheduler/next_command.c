@@ -11,7 +11,7 @@ enum { MAX_COUNT = 100000 };
 
 static void say_error(const char *reason)
 {
-        printf("error: %s\n", reason);
+        (void)fprintf(stdout, "error: %s\n", reason);
 }
 
 static void list_runs(const struct recurrence *recurrence, const struct recurrence_place *place,
@@ -26,9 +26,9 @@ static void list_runs(const struct recurrence *recurrence, const struct recurren
                 if (!recurrence_next(recurrence, place, at, &firing))
                         break;
                 at = firing.at;
-                printf("%s%s", i > 0 ? " " : "", cm_time_format(at, text));
+                (void)fprintf(stdout, "%s%s", i > 0 ? " " : "", cm_time_format(at, text));
         }
-        (void)putchar('\n');
+        (void)fputc('\n', stdout);
 }
 
 static void answer(struct cm_zones *zones, struct cm_str row)

@@ -68,7 +68,8 @@ static void take(const struct cm_pg_result *result, int row, struct cm_arena *ar
         o->has_acked_at = take_time(result, row, 9, &o->acked_at);
         o->has_snoozed_until = take_time(result, row, 10, &o->snoozed_until);
         o->has_medication_name = take_text(result, row, 11, arena, &o->medication_name);
-        o->has_medication_id = cm_pg_is_null(result, row, MEDICATION_COLUMN) ? CM_ABSENT : CM_PRESENT;
+        o->has_medication_id =
+                cm_pg_is_null(result, row, MEDICATION_COLUMN) ? CM_ABSENT : CM_PRESENT;
         if (o->has_medication_id == CM_PRESENT)
                 o->medication_id = cm_pg_uuid(result, row, MEDICATION_COLUMN);
         o->has_dose = take_text(result, row, 13, arena, &o->dose.unit);
@@ -292,7 +293,8 @@ static bool is_settled(const struct occurrence *o, int64_t snoozes,
                 *outcome_r = OCCURRENCE_TOO_OFTEN;
         else if (o->state != RUN_STATE_FIRED && answer->ack == OCCURRENCE_ACK_SNOOZED)
                 *outcome_r = OCCURRENCE_NOT_FIRED;
-        else if (o->has_ack == CM_PRESENT && o->ack != OCCURRENCE_ACK_SNOOZED && o->ack != answer->ack)
+        else if (o->has_ack == CM_PRESENT && o->ack != OCCURRENCE_ACK_SNOOZED &&
+                 o->ack != answer->ack)
                 *outcome_r = OCCURRENCE_ANSWERED;
         else if (o->has_ack != CM_PRESENT || o->ack == OCCURRENCE_ACK_SNOOZED)
                 return false;
@@ -336,8 +338,8 @@ int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
         if (result.rows == 0)
                 return OCCURRENCE_NOT_FOUND;
         take(&result, 0, arena, occurrence_r);
-        *known_r = is_settled(occurrence_r, cm_pg_int(&result, 0, SNOOZES_COLUMN), answer,
-                              &outcome);
+        *known_r =
+                is_settled(occurrence_r, cm_pg_int(&result, 0, SNOOZES_COLUMN), answer, &outcome);
         if (*known_r)
                 return outcome;
         r = put_answer(tx, user, &occurrence_r->id, answer);

@@ -27,8 +27,8 @@ int occurrence_store_list(struct cm_pg *pg, struct cm_arena *arena, const struct
                           const struct cm_uuid *schedule, const struct occurrence_place *after,
                           int32_t limit, struct occurrence_array *list_r) CM_MUST_CHECK;
 
-/* What the person answers. Messages that have not gone out are not sent any more; a snooze makes one
- * for later. The same answer again changes nothing. */
+/* What the person answers. Messages that have not gone out are not sent any more; a snooze makes
+ * one for later. The same answer again changes nothing. */
 struct occurrence_answer {
         int32_t ack; /* enum occurrence_ack */
         cm_time at;
@@ -38,9 +38,9 @@ struct occurrence_answer {
 int occurrence_store_answer(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
                             const struct cm_uuid *id, const struct occurrence_answer *answer,
                             struct occurrence *occurrence_r) CM_MUST_CHECK;
-/* The same in a transaction of the caller's; `id` NULL: the newest that fired in the last two days and
- * waits for an answer. *occurrence_r is as it was before, without its messages; *known_r: it had this
- * answer already. */
+/* The same in a transaction of the caller's; `id` NULL: the newest that fired in the last two days
+ * and waits for an answer. *occurrence_r is as it was before, without its messages; *known_r: it
+ * had this answer already. */
 int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
                                const struct cm_uuid *user, const struct cm_uuid *id,
                                const struct occurrence_answer *answer,

@@ -118,8 +118,8 @@ static int answer(struct cm_request *request, const struct cm_uuid *id,
                   const struct occurrence_answer *answer)
 {
         struct occurrence occurrence;
-        int r = occurrence_store_answer(pg_of(request), cm_request_arena(request),
-                                        user_of(request), id, answer, &occurrence);
+        int r = occurrence_store_answer(pg_of(request), cm_request_arena(request), user_of(request),
+                                        id, answer, &occurrence);
 
         switch (r) {
         case 0:

@@ -28,7 +28,8 @@ static int parse_every(struct cm_str text, struct cm_str rest, struct recurrence
                 int64_t value = 0;
                 const char *at = rest.data;
 
-                for (; rest.len > 0 && *rest.data >= '0' && *rest.data <= '9'; rest.data++, rest.len--)
+                for (; rest.len > 0 && *rest.data >= '0' && *rest.data <= '9';
+                     rest.data++, rest.len--)
                         if ((value = value * 10 + (*rest.data - '0')) > MAX_HOURS * 3600LL)
                                 return refuse(fault_r, text, at, "every", "longer than 100000h");
                 if (rest.data == at)
@@ -69,8 +70,7 @@ static bool after_word(struct cm_str text, struct cm_str word, struct cm_str *re
             (trimmed.len > word.len && trimmed.data[word.len] != ' ' &&
              trimmed.data[word.len] != '\t'))
                 return false;
-        *rest_r = cm_str_trim(
-                (struct cm_str){ trimmed.data + word.len, trimmed.len - word.len });
+        *rest_r = cm_str_trim((struct cm_str){ trimmed.data + word.len, trimmed.len - word.len });
         return true;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 #include "scheduler.h"
 
-/* When a schedule runs next, in the zone that counts for it. Both suspend, and return 0, an outcome of
- * schedule_rules.h (*fault_r is of SCHEDULE_BAD_EXPRESSION) or an error. */
+/* When a schedule runs next, in the zone that counts for it. Both suspend, and return 0, an outcome
+ * of schedule_rules.h (*fault_r is of SCHEDULE_BAD_EXPRESSION) or an error. */
 
 /* Makes an owned schedule of what schedule_rules_create() has filled. */
 int schedule_plan_new(struct scheduler *scheduler, struct cm_arena *arena,

@@ -48,10 +48,10 @@ static void set_rules(const struct schedule_input *input, struct schedule_record
                 input->has_catchup_limit == CM_PRESENT ? input->catchup_limit : DEFAULT_CATCHUP;
         view->jitter_s = input->has_jitter_s == CM_PRESENT ? input->jitter_s : 0;
         view->has_max_lateness_s = CM_PRESENT;
-        view->max_lateness_s = input->has_max_lateness_s == CM_PRESENT
-                                       ? input->max_lateness_s
-                                       : schedule_rules_max_lateness_s(view->schedule_type,
-                                                                       view->reminder_method);
+        view->max_lateness_s =
+                input->has_max_lateness_s == CM_PRESENT
+                        ? input->max_lateness_s
+                        : schedule_rules_max_lateness_s(view->schedule_type, view->reminder_method);
 }
 
 void schedule_rules_create(const struct schedule_input *input, struct stored_schedule *schedule_r)

@@ -357,8 +357,8 @@ static void put_dose(struct cm_pg_params *params, struct cm_arena *arena,
 {
         bool has = view->has_dose == CM_PRESENT;
 
-        cm_pg_put_text(params, has ? cm_arena_printf(arena, "%.15g", view->dose.value)
-                                   : CM_STR_NONE);
+        cm_pg_put_text(params,
+                       has ? cm_arena_printf(arena, "%.15g", view->dose.value) : CM_STR_NONE);
         cm_pg_put_text(params, has ? view->dose.unit : CM_STR_NONE);
 }
 

@@ -1,5 +1,6 @@
 #include "scheduler.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,22 +12,27 @@
 
 #define LOOK_EVERY CM_MINUTE
 
-static void note_version(struct scheduler *scheduler)
+static void set_info(const char *version, int64_t value)
 {
         static const struct cm_metric info =
                 CM_GAUGE("salus_tzdata_info", "The time zone database in use");
-        char labels[64] = "version=\"", version[CM_ZONES_VERSION_SIZE];
+        char labels[64];
+
+        (void)snprintf(labels, sizeof(labels), "version=\"%s\"", version);
+        cm_gauge_set(cm_metric_labeled(&info, labels), value);
+}
+
+static void note_version(struct scheduler *scheduler)
+{
+        char version[CM_ZONES_VERSION_SIZE];
 
         cm_zones_version(scheduler->zones, version);
         if (strcmp(version, scheduler->tz_version) == 0)
                 return;
-        if (scheduler->tz_version[0]) {
-                strcat(strcat(labels, scheduler->tz_version), "\"");
-                cm_gauge_set(cm_metric_labeled(&info, labels), 0);
-                labels[sizeof("version=\"") - 1] = '\0';
-        }
+        if (scheduler->tz_version[0])
+                set_info(scheduler->tz_version, 0);
         memcpy(scheduler->tz_version, version, sizeof(version));
-        cm_gauge_set(cm_metric_labeled(&info, strcat(strcat(labels, version), "\"")), 1);
+        set_info(version, 1);
 }
 
 /* Files change under a running daemon when the machine is updated. */

@@ -94,7 +94,8 @@ static int store_new(struct cm_request *request, struct stored_schedule *schedul
                 return r > 0 ? -CM_E_DATABASE : r;
         complete_view(arena, schedule);
         cm_reply_header(request, "ETag", cm_arena_printf(arena, "\"%lld\"", 1LL));
-        r = cm_idempotency_commit_json(&attempt, &tx, 201, &schedule_record_schema, &schedule->view);
+        r = cm_idempotency_commit_json(&attempt, &tx, 201, &schedule_record_schema,
+                                       &schedule->view);
         if (r == 0)
                 scheduler_wake(scheduler);
         return r;
@@ -217,8 +218,7 @@ int schedule_change(struct cm_request *request, const struct schedule_change_par
         int r = hold(request, &params->id, &tx, &schedule);
 
         if (r == 0 && params->has_if_match == CM_PRESENT)
-                r = cm_request_if_match(request,
-                                        tag_of(cm_request_arena(request), &schedule.view));
+                r = cm_request_if_match(request, tag_of(cm_request_arena(request), &schedule.view));
         if (r)
                 return r < 0 ? r : 0;
         schedule_rules_change(&schedule, in, &anew);

@@ -19,11 +19,11 @@
  */
 #define STORE_TIME_US (10 * CM_SECOND) /* for each step at the database */
 
-static struct cm_metric sent_lateness = CM_HISTOGRAM("salus_reminder_sent_lateness_seconds",
-                                                     "From when a message was due to its being sent");
+static struct cm_metric sent_lateness = CM_HISTOGRAM(
+        "salus_reminder_sent_lateness_seconds", "From when a message was due to its being sent");
 static struct cm_metric sent_total = CM_COUNTER("salus_reminders_sent_total", "Messages sent");
-static struct cm_metric failed_total = CM_COUNTER("salus_reminders_failed_total",
-                                                  "Messages given up");
+static struct cm_metric failed_total =
+        CM_COUNTER("salus_reminders_failed_total", "Messages given up");
 static struct cm_metric retried_total =
         CM_COUNTER("salus_reminders_retried_total", "Attempts that are followed by another one");
 
@@ -166,8 +166,8 @@ static bool write_message(struct errand *errand, struct cm_str to, struct cm_buf
 
 static int settle(struct errand *errand, int r, const struct cm_mail *mail)
 {
-        struct cm_str detail = mail->code ? cm_arena_printf(&errand->arena, "%d", mail->code)
-                                          : CM_STR_NONE;
+        struct cm_str detail =
+                mail->code ? cm_arena_printf(&errand->arena, "%d", mail->code) : CM_STR_NONE;
 
         switch (r) {
         case 0:

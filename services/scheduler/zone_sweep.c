@@ -48,8 +48,7 @@ int zone_sweep_schedule(struct scheduler *scheduler, struct cm_pg_tx *tx, struct
         if (!schedule->has_next)
                 schedule->view.is_active = false;
         r = schedule_store_save(scheduler, tx, arena, schedule);
-        if (r || (had == schedule->has_next &&
-                  (!had || before == schedule->view.next_run_at)))
+        if (r || (had == schedule->has_next && (!had || before == schedule->view.next_run_at)))
                 return r;
         return tell(tx, arena, schedule, tenant);
 }

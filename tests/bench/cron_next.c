@@ -1,4 +1,5 @@
-/* cron_next ZONE SECONDS < expressions: for each, how many next() a second, walking from 2025 on. */
+/* cron_next ZONE SECONDS < expressions: for each, how many next() a second, walking from 2025 on.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

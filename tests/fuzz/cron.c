@@ -1,7 +1,7 @@
 /*
- * Expressions and their next runs. The input is an expression, a byte that chooses a zone, a policy and a
- * start, and what follows from them must hold: runs increase, each is later than its start and the same for
- * each start before it, and a refusal names a column inside the text.
+ * Expressions and their next runs. The input is an expression, a byte that chooses a zone, a policy
+ * and a start, and what follows from them must hold: runs increase, each is later than its start
+ * and the same for each start before it, and a refusal names a column inside the text.
  */
 #include <assert.h>
 #include <stddef.h>

@@ -14,7 +14,7 @@ def rfc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def soon(seconds: float = 2) -> str:
+def soon(seconds: float = 3) -> str:
     """An expression that fires once, in a moment."""
     return "@at " + rfc(datetime.now(UTC) + timedelta(seconds=seconds))
 
@@ -283,7 +283,7 @@ def test_snooze_reminds_again(planner, mail, stack):
 
 def test_somebody_elses_occurrence(planner):
     dana, eve = known(planner), planner()
-    run, = fired(dana.api, make(dana.api, cron_expression=soon(1), reminder_method="none"))
+    run, = fired(dana.api, make(dana.api, cron_expression=soon(), reminder_method="none"))
     assert run["deliveries"] == []
     problem(eve.api.get(f"/v1/occurrences/{run['id']}"), 404)
     problem(eve.api.post(f"/v1/occurrences/{run['id']}/confirm", json={}), 404)
