@@ -137,6 +137,26 @@ static int read_batch(struct due_batch *batch, struct cm_pg_tx *tx)
         return 0;
 }
 
+/* A row of the queue without its schedule would be due for ever. */
+static const struct cm_pg_statement drop_orphans = {
+        .name = "due_drop_orphans",
+        .writes = true,
+        .sql = "DELETE FROM schedule_queue q USING unnest($1::uuid[], $2::uuid[]) t (user_id, id)"
+               " WHERE q.schedule_id = t.id AND NOT EXISTS (SELECT FROM schedules s"
+               " WHERE s.user_id = t.user_id AND s.id = t.id)",
+};
+
+static int forget_orphans(const struct due_batch *batch, struct cm_pg_tx *tx)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        if (batch->count == batch->locked)
+                return 0;
+        put_ids(&params, batch->users, batch->locked);
+        put_ids(&params, batch->ids, batch->locked);
+        return cm_pg_tx_query(tx, &drop_orphans, &params, NULL);
+}
+
 /* ---- deciding */
 
 static bool delivers(const struct due_item *item)
@@ -424,6 +444,8 @@ static int work(struct due_batch *batch)
         if (r || batch->locked == 0)
                 return r;
         r = read_batch(batch, tx);
+        if (r == 0)
+                r = forget_orphans(batch, tx);
         if (r)
                 return r;
         for (size_t i = 0; i < batch->count; i++) {
