@@ -38,7 +38,7 @@ ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 layers   := base sys codec store bus http service
-services := auth main-health
+services := auth main-health scheduler
 
 lib_src  := $(filter-out %_test.c,$(wildcard $(layers:%=libcommon/%/*.c)))
 lib_obj  := $(lib_src:%.c=$(out)/%.o)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import client
+from support.mail import SinkThread
 from support.paths import REALDATA
 from support.stack import Stack
 
@@ -68,6 +69,30 @@ def auth(stack):
 def health(stack, auth):
     """The main-health daemon of the shared stack; auth runs too, for tokens."""
     return stack.daemon("main-health")
+
+
+@pytest.fixture(scope="session")
+def mail(workspace):
+    """The mail server of the shared stack: mail.sink.messages(to)."""
+    with SinkThread(workspace / "mail") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scheduler(stack, auth, mail):
+    """The scheduler daemon of the shared stack; auth runs too, for tokens and accounts."""
+    return stack.daemon("scheduler", SALUS_SMTP_URL=f"smtp://127.0.0.1:{mail.port}")
+
+
+@pytest.fixture
+def planner(auth, scheduler):
+    """Makes people who use auth and scheduler: planner(time_zone=…).api.post("/v1/schedules", …)."""
+    def make(**about):
+        made = client.register(auth.url, **about)
+        made.api = client.Api(scheduler.url, made.token)
+        return made
+
+    return make
 
 
 @pytest.fixture

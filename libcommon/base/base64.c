@@ -18,6 +18,20 @@ void cm_base64url_encode(const void *data, size_t len, struct cm_buf *out)
                 cm_buf_add_char(out, alphabet[bits << (6 - have) & 63]);
 }
 
+void cm_base64_encode(const void *data, size_t len, struct cm_buf *out)
+{
+        size_t from = out->len;
+
+        cm_base64url_encode(data, len, out);
+        for (size_t i = from; i < out->len; i++)
+                if (out->data[i] == '-')
+                        out->data[i] = '+';
+                else if (out->data[i] == '_')
+                        out->data[i] = '/';
+        while ((out->len - from) % 4)
+                cm_buf_add_char(out, '=');
+}
+
 static int digit_value(char c)
 {
         if (c >= 'A' && c <= 'Z')

@@ -65,4 +65,6 @@ struct cm_str cm_buf_str(const struct cm_buf *buf);
  * non-canonical trailing bits. Returns false on anything else. */
 void cm_base64url_encode(const void *data, size_t len, struct cm_buf *out);
 bool cm_base64url_decode(struct cm_str text, struct cm_buf *out);
+/* Plain base64 with padding (RFC 4648 section 4), as mail has it. */
+void cm_base64_encode(const void *data, size_t len, struct cm_buf *out);
 void cm_hex_encode(const void *data, size_t len, char *out); /* writes 2 * len chars and a NUL */

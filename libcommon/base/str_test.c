@@ -90,6 +90,24 @@ static void test_utf8(void **state CM_UNUSED)
         assert_int_equal(cm_utf8_length(CM_STR("שלום!")), 5);
 }
 
+static void test_base64(void **state CM_UNUSED)
+{
+        static const char *const cases[][2] = { { "", "" },
+                                                { "f", "Zg==" },
+                                                { "fo", "Zm8=" },
+                                                { "foo", "Zm9v" },
+                                                { "\xfb\xff", "+/8=" } };
+
+        for (size_t i = 0; i < CM_COUNT(cases); i++) {
+                struct cm_buf out = { 0 };
+
+                cm_buf_add_str(&out, CM_STR("x"));
+                cm_base64_encode(cases[i][0], strlen(cases[i][0]), &out);
+                assert_string_equal(out.data + 1, cases[i][1]);
+                cm_buf_deinit(&out);
+        }
+}
+
 static void test_base64url(void **state CM_UNUSED)
 {
         /* RFC 4648 section 10, without padding. */
@@ -165,9 +183,10 @@ static void test_decimal(void **state CM_UNUSED)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_numbers), cmocka_unit_test(test_split_and_trim),
-                cmocka_unit_test(test_utf8),    cmocka_unit_test(test_base64url),
-                cmocka_unit_test(test_buffer),  cmocka_unit_test(test_decimal),
+                cmocka_unit_test(test_numbers),   cmocka_unit_test(test_split_and_trim),
+                cmocka_unit_test(test_utf8),      cmocka_unit_test(test_base64),
+                cmocka_unit_test(test_base64url), cmocka_unit_test(test_buffer),
+                cmocka_unit_test(test_decimal),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,30 @@ static bool next_transition(const struct cm_zone *zone, int64_t s, int64_t *at_r
         return zone->has_rule && cm_zone_rule_next(&zone->rule, s, at_r);
 }
 
+void cm_zone_stretch_at(const struct cm_zone *zone, cm_time at, struct cm_zone_stretch *stretch_r)
+{
+        int64_t s = floor_div(at, CM_SECOND);
+        size_t n = passed(zone, s);
+        int64_t start = 0, end = 0;
+
+        *stretch_r = (struct cm_zone_stretch){ INT64_MIN, INT64_MAX,
+                                               n == 0 ? zone->first : zone->offset[n - 1] };
+        if (n > 0)
+                stretch_r->from = zone->at[n - 1] * CM_SECOND;
+        if (n < zone->count) {
+                stretch_r->until = zone->at[n] * CM_SECOND;
+                return;
+        }
+        if (!zone->has_rule)
+                return;
+        stretch_r->offset_s = cm_zone_rule_offset(&zone->rule, s);
+        if (!cm_zone_rule_around(&zone->rule, s, &start, &end))
+                return;
+        if (n == 0 || start > zone->at[n - 1])
+                stretch_r->from = start * CM_SECOND;
+        stretch_r->until = end * CM_SECOND;
+}
+
 bool cm_zone_next_change(const struct cm_zone *zone, cm_time after, cm_time *at_r)
 {
         int64_t s = floor_div(after, CM_SECOND);

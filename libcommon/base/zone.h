@@ -26,6 +26,14 @@ cm_date cm_zone_date(const struct cm_zone *zone, cm_time at);
 /* Local time as microseconds since 1970-01-01T00:00 on the wall. */
 cm_time cm_zone_wall(const struct cm_zone *zone, cm_time at);
 
+/* A stretch of time with one offset: [from, until). Neighbours may have the same offset. */
+struct cm_zone_stretch {
+        cm_time from, until; /* INT64_MIN and INT64_MAX: for ever */
+        int32_t offset_s;
+};
+/* The stretch that holds `at`. No allocation; a binary search in the file's transitions. */
+void cm_zone_stretch_at(const struct cm_zone *zone, cm_time at, struct cm_zone_stretch *stretch_r);
+
 /* The first change of the offset after `after`; false when there is none any more. */
 bool cm_zone_next_change(const struct cm_zone *zone, cm_time after, cm_time *at_r);
 

@@ -170,19 +170,30 @@ int32_t cm_zone_rule_offset(const struct cm_zone_rule *rule, int64_t at_s)
         return daylight ? rule->daylight_s : rule->standard_s;
 }
 
-bool cm_zone_rule_next(const struct cm_zone_rule *rule, int64_t after_s, int64_t *at_s_r)
+bool cm_zone_rule_around(const struct cm_zone_rule *rule, int64_t at_s, int64_t *before_s_r,
+                         int64_t *after_s_r)
 {
-        int year = year_of(after_s);
+        int year = year_of(at_s);
 
         if (!rule->has_daylight)
                 return false;
-        *at_s_r = INT64_MAX;
-        for (int y = year - 1; y <= year + 2; y++) {
+        *before_s_r = INT64_MIN;
+        *after_s_r = INT64_MAX;
+        for (int y = year - 1; y <= year + 1; y++) {
                 int64_t changes[] = { start_of(rule, y), end_of(rule, y) };
 
                 for (int i = 0; i < 2; i++)
-                        if (changes[i] > after_s && changes[i] < *at_s_r)
-                                *at_s_r = changes[i];
+                        if (changes[i] <= at_s && changes[i] > *before_s_r)
+                                *before_s_r = changes[i];
+                        else if (changes[i] > at_s && changes[i] < *after_s_r)
+                                *after_s_r = changes[i];
         }
-        return *at_s_r != INT64_MAX;
+        return true;
+}
+
+bool cm_zone_rule_next(const struct cm_zone_rule *rule, int64_t after_s, int64_t *at_s_r)
+{
+        int64_t before;
+
+        return cm_zone_rule_around(rule, after_s, &before, at_s_r);
 }

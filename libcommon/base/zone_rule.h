@@ -26,3 +26,6 @@ bool cm_zone_rule_parse(struct cm_str text, struct cm_zone_rule *rule_r);
 int32_t cm_zone_rule_offset(const struct cm_zone_rule *rule, int64_t at_s);
 /* The first change after `after_s`; false when the rule has none. */
 bool cm_zone_rule_next(const struct cm_zone_rule *rule, int64_t after_s, int64_t *at_s_r);
+/* The last change at or before `at_s` and the first one after it; false when the rule has none. */
+bool cm_zone_rule_around(const struct cm_zone_rule *rule, int64_t at_s, int64_t *before_s_r,
+                         int64_t *after_s_r);

@@ -339,9 +339,25 @@ static int with_settings(const struct cm_service *service, const char *command,
         return r < 0 ? EXIT_USAGE : r;
 }
 
+static const struct cm_command *own_command(const struct cm_service *service, const char *name)
+{
+        for (const struct cm_command *own = service->commands; name && own && own->name; own++)
+                if (strcmp(own->name, name) == 0)
+                        return own;
+        return NULL;
+}
+
+static void show_usage(const struct cm_service *service, FILE *out)
+{
+        (void)fprintf(out, usage, service->program);
+        for (const struct cm_command *own = service->commands; own && own->name; own++)
+                (void)fputs(own->help, out);
+}
+
 int cm_service_main(const struct cm_service *service, int argc, char **argv)
 {
         const char *command = argc > 1 ? argv[1] : NULL;
+        const struct cm_command *own = own_command(service, command);
 
         (void)mallopt(M_ARENA_MAX, 2); /* each arena keeps memory of its own */
         cm_log_set_service(service->name);
@@ -350,11 +366,13 @@ int cm_service_main(const struct cm_service *service, int argc, char **argv)
                 return EXIT_OK;
         }
         if (command && strcmp(command, "--help") == 0) {
-                printf(usage, service->program);
+                show_usage(service, stdout);
                 return EXIT_OK;
         }
+        if (own && argc <= 3)
+                return own->run(argc == 3 ? argv[2] : NULL);
         if (!is_usable(command, argc)) {
-                (void)fprintf(stderr, usage, service->program);
+                show_usage(service, stderr);
                 return EXIT_USAGE;
         }
         return with_settings(service, command, argc > 2 ? argv[2] : NULL);

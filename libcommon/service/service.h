@@ -37,6 +37,14 @@ struct cm_worker {
         void *object;               /* what worker_start made */
 };
 
+/* A command of a service's own, which needs no settings and no stores. A table ends with name NULL.
+ */
+struct cm_command {
+        const char *name;                 /* "--next" */
+        const char *help;                 /* lines for --help, each beginning with two blanks */
+        int (*run)(const char *argument); /* NULL: none was given; returns the exit status */
+};
+
 struct cm_service {
         const char *name;                         /* "main-health" */
         const char *program;                      /* "salus-main-health" */
@@ -47,9 +55,10 @@ struct cm_service {
         const struct cm_documents *documents; /* instead: it keeps documents (MONGO_URI) */
         const struct cm_routes *routes;
         const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
-        const struct cm_rpc_methods *rpc; /* NULL: answers no calls; else main_health_rpc */
-        bool publishes;                   /* has an outbox and so a stream of its own */
-        bool user_refs;                   /* has the table user_refs: see user_refs.h */
+        const struct cm_rpc_methods *rpc;  /* NULL: answers no calls; else main_health_rpc */
+        bool publishes;                    /* has an outbox and so a stream of its own */
+        bool user_refs;                    /* has the table user_refs: see user_refs.h */
+        const struct cm_command *commands; /* NULL: none of its own */
         /* In each worker's thread, in a fiber, before requests are taken; the database is there and
          * its schema is current. May suspend. Called again after a while when it fails, except with
          * -CM_E_CONFIG, which ends the daemon. worker_stop undoes it, also half done. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,11 @@ struct cm_zones {
         struct cm_map *by_name;
 };
 
+struct entry {
+        struct cm_zone *zone;
+        int64_t hash;
+};
+
 struct cm_zones *cm_zones_new(const char *folder)
 {
         struct cm_zones *zones = CM_NEW(struct cm_zones);
@@ -25,18 +31,19 @@ struct cm_zones *cm_zones_new(const char *folder)
         return zones;
 }
 
-static void free_zone(void *value)
+static void free_entry(void *value)
 {
-        struct cm_zone *zone = value;
+        struct entry *entry = value;
 
-        cm_zone_free(&zone);
+        cm_zone_free(&entry->zone);
+        cm_free(entry);
 }
 
 void cm_zones_free(struct cm_zones **zones)
 {
         if (!*zones)
                 return;
-        cm_map_free(&(*zones)->by_name, free_zone);
+        cm_map_free(&(*zones)->by_name, free_entry);
         cm_free((*zones)->folder);
         cm_free(*zones);
         *zones = NULL;
@@ -80,44 +87,108 @@ static bool is_plain_name(struct cm_str name)
         return !cm_str_starts(name, CM_STR("posix/")) && !cm_str_starts(name, CM_STR("right/"));
 }
 
-static struct cm_zone *load(const char *folder, struct cm_str name)
+/* FNV-1a: nobody chooses these bytes against us. */
+static int64_t hash_of(const char *bytes, size_t len)
+{
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < len; i++)
+                hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+        return (int64_t)hash;
+}
+
+static bool read_zone(int fd, struct entry *entry_r)
+{
+        char *bytes = cm_alloc(MAX_FILE);
+        ssize_t got = read(fd, bytes, MAX_FILE);
+        bool good = got > 0 &&
+                    cm_zone_parse((struct cm_str){ bytes, (size_t)got }, &entry_r->zone) == 0;
+
+        if (good)
+                entry_r->hash = hash_of(bytes, (size_t)got);
+        cm_free(bytes);
+        return good;
+}
+
+static bool load(const char *folder, struct cm_str name, struct entry *entry_r)
 {
         char path[4096];
-        struct cm_zone *zone = NULL;
         struct stat about;
-        char *bytes;
-        ssize_t got;
+        bool good;
         int fd;
 
         if ((size_t)snprintf(path, sizeof(path), "%s/%.*s", folder, CM_STR_ARG(name)) >=
             sizeof(path))
-                return NULL;
+                return false;
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return NULL;
-        if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size <= MAX_FILE) {
-                bytes = cm_alloc(MAX_FILE);
-                got = read(fd, bytes, MAX_FILE);
-                if (got > 0 && cm_zone_parse((struct cm_str){ bytes, (size_t)got }, &zone) < 0)
-                        zone = NULL;
-                cm_free(bytes);
-        }
+                return false;
+        good = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size <= MAX_FILE &&
+               read_zone(fd, entry_r);
         close(fd);
-        return zone;
+        return good;
+}
+
+const struct cm_zone *cm_zones_get_hashed(struct cm_zones *zones, struct cm_str name,
+                                          int64_t *hash_r)
+{
+        struct entry *entry = name.len ? cm_map_get(zones->by_name, name) : NULL;
+        struct entry found = { 0 };
+        int32_t offset_s;
+
+        if (!entry) {
+                if (parse_offset(name, &offset_s))
+                        found.zone = cm_zone_fixed(offset_s);
+                else if (!is_plain_name(name) || !load(zones->folder, name, &found))
+                        return NULL;
+                entry = CM_NEW(struct entry);
+                *entry = found;
+                cm_map_put(zones->by_name, name, entry);
+        }
+        *hash_r = entry->hash;
+        return entry->zone;
 }
 
 const struct cm_zone *cm_zones_get(struct cm_zones *zones, struct cm_str name)
 {
-        struct cm_zone *zone = cm_map_get(zones->by_name, name);
-        int32_t offset_s;
+        int64_t hash;
 
-        if (zone || name.len == 0)
-                return zone;
-        if (parse_offset(name, &offset_s))
-                zone = cm_zone_fixed(offset_s);
-        else if (is_plain_name(name))
-                zone = load(zones->folder, name);
-        if (zone)
-                cm_map_put(zones->by_name, name, zone);
-        return zone;
+        return cm_zones_get_hashed(zones, name, &hash);
+}
+
+size_t cm_zones_reload(struct cm_zones *zones)
+{
+        size_t position = 0, changed = 0;
+        struct cm_str name;
+        void *value;
+
+        while (cm_map_next(zones->by_name, &position, &name, &value)) {
+                struct entry *entry = value, found = { 0 };
+
+                if (!entry->hash || !load(zones->folder, name, &found))
+                        continue;
+                changed += found.hash != entry->hash;
+                cm_zone_free(&entry->zone);
+                *entry = found;
+        }
+        return changed;
+}
+
+const char *cm_zones_version(const struct cm_zones *zones, char out[CM_ZONES_VERSION_SIZE])
+{
+        char path[4096], line[64] = "";
+        FILE *file;
+
+        (void)snprintf(out, CM_ZONES_VERSION_SIZE, "unknown");
+        if ((size_t)snprintf(path, sizeof(path), "%s/tzdata.zi", zones->folder) >= sizeof(path))
+                return out;
+        file = fopen(path, "re");
+        if (!file)
+                return out;
+        if (fgets(line, sizeof(line), file) && strncmp(line, "# version ", 10) == 0) {
+                line[strcspn(line, "\n")] = '\0';
+                (void)snprintf(out, CM_ZONES_VERSION_SIZE, "%.15s", line + 10);
+        }
+        (void)fclose(file);
+        return out;
 }

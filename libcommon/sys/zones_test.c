@@ -3,6 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -128,12 +131,58 @@ static void gaps_folds_and_days(void **state)
         cm_zones_free(&zones);
 }
 
+static void copy_file(const char *from, const char *folder, const char *name)
+{
+        char command[512];
+
+        (void)snprintf(command, sizeof(command), "cp /usr/share/zoneinfo/%s %s/%s", from, folder,
+                       name);
+        assert_int_equal(system(command), 0);
+}
+
+/* The database is replaced under a running program. */
+static void reloading(void **state)
+{
+        char folder[] = "/tmp/zones-XXXXXX", version[CM_ZONES_VERSION_SIZE], path[64];
+        struct cm_zones *zones;
+        int64_t before, after, hash;
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        copy_file("Asia/Jerusalem", folder, "Here");
+        copy_file("UTC", folder, "Gone");
+        zones = cm_zones_new(folder);
+        assert_string_equal(cm_zones_version(zones, version), "unknown");
+        assert_int_equal(cm_zone_offset(cm_zones_get_hashed(zones, CM_STR("Here"), &before), 0),
+                         7200);
+        assert_non_null(cm_zones_get(zones, CM_STR("Gone")));
+        assert_non_null(cm_zones_get_hashed(zones, CM_STR("+02:00"), &hash));
+        assert_int_equal(hash, 0);
+
+        copy_file("Asia/Tokyo", folder, "Here");
+        (void)snprintf(path, sizeof(path), "%s/Gone", folder);
+        assert_int_equal(unlink(path), 0);
+        copy_file("tzdata.zi", folder, "tzdata.zi");
+        assert_int_equal(cm_zone_offset(cm_zones_get(zones, CM_STR("Here")), 0), 7200);
+        assert_int_equal(cm_zones_reload(zones), 1);
+        assert_int_equal(cm_zones_reload(zones), 0);
+        assert_int_equal(cm_zone_offset(cm_zones_get_hashed(zones, CM_STR("Here"), &after), 0),
+                         9 * 3600);
+        assert_true(before != after);
+        assert_non_null(cm_zones_get(zones, CM_STR("Gone")));
+        assert_string_not_equal(cm_zones_version(zones, version), "unknown");
+        cm_zones_free(&zones);
+        (void)snprintf(path, sizeof(path), "rm -r %s", folder);
+        assert_int_equal(system(path), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(known_and_unknown_names),
                 cmocka_unit_test(walls),
                 cmocka_unit_test(gaps_folds_and_days),
+                cmocka_unit_test(reloading),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ umask 022
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 PORT_BASE=${SALUS_PORT_BASE:-7100}
 BUILD=${SALUS_BUILD:-release}
-ALL_SERVICES=(auth main-health)
+ALL_SERVICES=(auth main-health scheduler)
 
 say() { printf '%s\n' "$@"; } # one line an argument
 step() { printf '· %s\n' "$*"; }
@@ -30,11 +30,13 @@ PORT_POSTGRES=$((PORT_BASE + 901))
 PORT_MONGO=$((PORT_BASE + 902))
 PORT_BUS=$((PORT_BASE + 903))
 PORT_CACHE=$((PORT_BASE + 904))
+PORT_MAIL=$((PORT_BASE + 925))
 
 service_port() {
   case $1 in
   auth) echo $((PORT_BASE + 1)) ;;
   main-health) echo $((PORT_BASE + 2)) ;;
+  scheduler) echo $((PORT_BASE + 5)) ;;
   *) die "no service is called '$1'; there are: ${ALL_SERVICES[*]}" ;;
   esac
 }

@@ -22,11 +22,21 @@ daemon_settings() {
   fi
   case $service in
   auth)
-    daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys")
+    daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys"
+      "SALUS_CONTACT_KEYS_FILE=$SECRETS/contact_keys")
     ;;
   main-health)
     as_run_user mkdir -p "$DATA/scratch/main-health"
     daemon_env+=("SALUS_SCRATCH=$DATA/scratch/main-health")
+    ;;
+  scheduler)
+    daemon_env+=("SALUS_SEAL_KEYS_FILE=$SECRETS/scheduler/seal_keys" "SALUS_CONTACT_KEYS_FILE=$SECRETS/contact_keys"
+      "SALUS_SMTP_URL=${SALUS_SMTP_URL:-smtp://127.0.0.1:$PORT_MAIL}" "SALUS_MAIL_FROM=${SALUS_MAIL_FROM:-salus@salus.test}")
+    for key in SALUS_SMTP_USER SALUS_SMTP_PASSWORD SALUS_SMTP_CA_FILE SALUS_EMAIL_SPACING; do
+      [[ -z ${!key:-} ]] || daemon_env+=("$key=${!key}")
+    done
+    # The sink is on this machine and speaks no TLS; a real mail server has to.
+    daemon_env+=("SALUS_SMTP_TLS=${SALUS_SMTP_TLS:-$([[ -n ${SALUS_SMTP_URL:-} ]] && echo required || echo none)}")
     ;;
   esac
   # What an operator exported for a daemon goes to it; SALUS_PORT_BASE and the like are the scripts'.

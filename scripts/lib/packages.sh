@@ -30,6 +30,22 @@ as_root() {
   fi
 }
 
+# Governments change their clocks several times a year, and reminders go by what the files say: what is older
+# than this release knows is brought up to date, if a package source has it.
+LEAST_ZONES=2026c
+freshen_zones() {
+  local version
+  version=$(sed -n '1s/^# version //p' /usr/share/zoneinfo/tzdata.zi 2>/dev/null) || true
+  [[ $version < $LEAST_ZONES ]] || return 0
+  [[ $(apt-cache policy tzdata 2>/dev/null | awk '/Candidate:/ { print $2 }') > $LEAST_ZONES ]] || {
+    warn "the time zones of this machine are of ${version:-an unknown version}, and newer rules are in force: update tzdata"
+    return 0
+  }
+  step "updating tzdata ${version:-} for the clocks that changed since"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --only-upgrade -o DPkg::Lock::Timeout=300 tzdata \
+    >/dev/null 2>&1 || warn "tzdata could not be updated"
+}
+
 # Installs the groups given (build, run, test).
 ensure_packages() {
   local wanted missing
@@ -38,6 +54,7 @@ ensure_packages() {
     return 0
   }
   mapfile -t wanted < <(packages_of "$@")
+  [[ " $* " != *" run "* ]] || freshen_zones
   mapfile -t missing < <(packages_missing "${wanted[@]}")
   ((${#missing[@]})) || return 0
   step "installing ${#missing[@]} packages: ${missing[*]}"

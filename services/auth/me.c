@@ -10,6 +10,7 @@
 #include "refusals.h"
 #include "service/audit.h"
 #include "sys/fiber.h"
+#include "user_facts.h"
 
 /* One's own account. A change and the fact that tells the other services commit together. */
 
@@ -57,7 +58,7 @@ static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct 
         struct user_ref ref;
         int r;
 
-        account_rules_ref(user, &ref);
+        user_facts_ref(cm_request_service(request), cm_request_arena(request), user, &ref);
         event_user_updated(&event, cm_request_arena(request), cm_fiber_context(), user->updated_at,
                            &user->id, &ref);
         event.tenant = user->tenant_id;

@@ -13,6 +13,7 @@
 #include "sign_in.h"
 #include "store/ratelimit.h"
 #include "sys/fiber.h"
+#include "user_facts.h"
 
 /* An account, its first session and the fact for the bus: one flight, all or nothing. */
 
@@ -69,7 +70,7 @@ static void user_created(struct cm_request *request, const struct user *user,
         struct cm_event event;
         struct user_ref ref;
 
-        account_rules_ref(user, &ref);
+        user_facts_ref(cm_request_service(request), cm_request_arena(request), user, &ref);
         event_user_created(&event, cm_request_arena(request), cm_fiber_context(), user->created_at,
                            &user->id, &ref);
         event.tenant = user->tenant_id;

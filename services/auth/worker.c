@@ -3,6 +3,7 @@
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "sys/log.h"
 
 static void set_constants(struct auth *auth)
 {
@@ -34,6 +35,17 @@ static int make_passwords(struct auth *auth)
         return passwords_new(&config, &auth->passwords);
 }
 
+static int read_contact_keys(struct auth *auth)
+{
+        const char *text = auth->settings->contact_keys;
+        int r = text ? cm_seal_keys_parse(cm_str_from(text), &auth->contact_keys) : 0;
+
+        if (r)
+                cm_log(CM_LOG_ERROR, "keys cannot be read",
+                       CM_F_TEXT("setting", "SALUS_CONTACT_KEYS"));
+        return r ? -CM_E_CONFIG : 0;
+}
+
 int auth_worker_start(struct cm_worker *worker)
 {
         struct auth *auth = CM_NEW(struct auth);
@@ -44,7 +56,9 @@ int auth_worker_start(struct cm_worker *worker)
         cm_group_init(&auth->announcing);
         auth->settings = worker->settings;
         set_constants(auth);
-        r = make_passwords(auth);
+        r = read_contact_keys(auth);
+        if (!r)
+                r = make_passwords(auth);
         if (!r)
                 r = account_store_default_tenant(worker->pg, &auth->default_tenant);
         if (!r)
@@ -65,6 +79,7 @@ void auth_worker_stop(struct cm_worker *worker)
         announcements_stop(auth);
         passwords_free(&auth->passwords);
         signing_keys_free(&auth->keys);
+        cm_seal_keys_free(&auth->contact_keys);
         cm_wipe(auth, sizeof(*auth));
         cm_free(auth);
         worker->object = NULL;

@@ -44,3 +44,9 @@ def test_logout_keeps_its_contract(auth, person):
 @pytest.mark.timeout(600)
 def test_main_health_keeps_its_contract(health, patient):
     check(health, patient().token, *(word for operation in STREAMED for word in ("--exclude-operation-id", operation)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_scheduler_keeps_its_contract(scheduler, planner):
+    check(scheduler, planner().token)

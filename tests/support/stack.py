@@ -24,6 +24,7 @@ class Stack:
         self.cursor_key = secrets.token_urlsafe(32)
         self.seal_keys = "k1:" + secrets.token_urlsafe(32)
         self.pepper = secrets.token_urlsafe(32)
+        self.contact_keys = "c1:" + secrets.token_urlsafe(32)
 
     def start(self):
         for store in (self.postgres, self.bus, self.cache):
@@ -42,8 +43,12 @@ class Stack:
         own = {
             # Many people come from one address here, and nobody's password is worth a slow hash.
             "auth": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4",
-                     "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
+                     "SALUS_CONTACT_KEYS": self.contact_keys, "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
+            # Nothing listens there: a test that sends mail names its own sink.
+            "scheduler": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_CONTACT_KEYS": self.contact_keys,
+                          "SALUS_SMTP_URL": "smtp://127.0.0.1:9", "SALUS_SMTP_TLS": "none",
+                          "SALUS_MAIL_FROM": "salus@salus.test", "SALUS_EMAIL_SPACING": "0s"},
         }
         return common | self.store_settings(service) | own.get(service, {})
 

@@ -1,0 +1,11 @@
+DROP TABLE user_contacts;
+DROP TABLE destination_spacing;
+DROP TABLE delivery_queue;
+DROP TABLE deliveries;
+DROP TABLE occurrences;
+DROP TABLE schedule_queue;
+DROP TABLE schedules;
+-- include: libcommon/http/idempotency.down.sql
+-- include: libcommon/service/user_refs.down.sql
+-- include: libcommon/bus/inbox.down.sql
+-- include: libcommon/bus/outbox.down.sql
