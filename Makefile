@@ -31,13 +31,13 @@ link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
-LDLIBS   += $(shell pkg-config --libs $(packages)) -lm -lpthread
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lstemmer -lm -lpthread
 
 ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 layers   := base sys codec store bus http service
-services := auth main-health
+services := auth main-health memory
 
 lib_src  := $(filter-out %_test.c,$(wildcard $(layers:%=libcommon/%/*.c)))
 lib_obj  := $(lib_src:%.c=$(out)/%.o)

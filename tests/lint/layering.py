@@ -25,6 +25,7 @@ DRIVERS = {
     "openssl/sha.h": ["libcommon/store/"],  # the names of Redis scripts
     "crypt.h": ["services/auth/"],
     "zip.h": ["services/main-health/"],
+    "libstemmer.h": ["services/memory/"],
     "expat.h": ["services/main-health/"],
 }
 

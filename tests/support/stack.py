@@ -46,6 +46,7 @@ class Stack:
             "auth": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4",
                      "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
+            "memory": {},
         }
         return common | own[service]
 

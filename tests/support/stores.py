@@ -14,7 +14,8 @@ import redis
 from support.paths import GEN, ROOT, postgres_bin
 from support.process import Process, free_port
 
-SERVICES = {"auth": "salus_auth", "main-health": "salus_health"}
+SERVICES = {"auth": "salus_auth", "main-health": "salus_health",
+            "memory": "salus_memory"}
 
 # initdb takes longer than anything else here: it runs once, and each cluster is a copy.
 _template: Path | None = None
