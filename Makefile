@@ -58,8 +58,8 @@ $(gen)/.stamp: $(shell find proto services/*/migrations libcommon -name '*.yaml'
 	@touch $@
 
 # The generated files are known by name, so that the first `make` on a fresh clone builds them too.
-gen_common   := schemas events keys errors settings
-gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_migrations.c
+gen_common   := schemas events rpc keys errors settings
+gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_rpc.c $(gen)/$(1)_migrations.c
 $(gen)/%.c: $(gen)/.stamp ;
 gen_common_obj := $(gen_common:%=$(out)/gen/%.o)
 
@@ -89,7 +89,7 @@ archives_service := $(out)/libsalus-service.a $(archives_http)
 # ---- daemons
 service_name = $(subst -,_,$(1))
 service_obj  = $(patsubst %.c,$(out)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
-service_gen  = $(out)/gen/$(call service_name,$(1))_api.o $(out)/gen/$(call service_name,$(1))_migrations.o
+service_gen  = $(out)/gen/$(call service_name,$(1))_api.o $(out)/gen/$(call service_name,$(1))_rpc.o $(out)/gen/$(call service_name,$(1))_migrations.o
 $(out)/bin/salus-%: $$(call service_obj,$$*) $$(call service_gen,$$*) $(gen_common_obj) $(archives_service)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

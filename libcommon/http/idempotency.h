@@ -4,6 +4,7 @@
 
 #include "base/attr.h"
 #include "http/request.h"
+#include "store/answers.h"
 #include "store/pg.h"
 
 /*
@@ -24,14 +25,12 @@
  * Without the header all of this is an ordinary transaction. Routes where a request is one row keep
  * the key in columns of that row instead; they use cm_idempotency_key() alone.
  */
-#define CM_IDEMPOTENCY_DIGEST 32
 
 struct cm_idempotency {
         struct cm_request *request;
         bool is_keyed;
         bool is_noted; /* in the server's list of running attempts */
-        uint8_t key[CM_IDEMPOTENCY_DIGEST];
-        uint8_t digest[CM_IDEMPOTENCY_DIGEST]; /* of method, path, query and body */
+        struct cm_answer_key key; /* its request: method, path, query and body */
 };
 
 /* The key: 1 to 255 visible ASCII characters, with or without the quotes of a structured field;

@@ -5,7 +5,7 @@
 #include "sys/log.h"
 
 /*
- * The first worker's share in the bus: it asks whether the server may lose streams, moves the
+ * A worker's share in the bus. Each answers calls. The first one has more to do: it asks whether the server may lose streams, moves the
  * service's own events out and takes those of others in. Replicas do the same; relays agree among
  * themselves which one leads, and a group's consumers share the work.
  */
@@ -62,21 +62,41 @@ static int start_consumer(struct worker *worker)
         return cm_consumer_start(worker->public.loop, &config, &worker->consumer);
 }
 
+static int start_callee(struct worker *worker)
+{
+        const struct cm_service_settings *settings = worker->daemon->settings;
+        const struct cm_rpc_server_config config = {
+                .methods = worker->public.service->rpc,
+                .redis = worker->public.bus,
+                .redis_url = settings->redis_url,
+                .service = worker->public.object,
+                .max_running = (size_t)settings->rpc_concurrency,
+                .max_data = (size_t)settings->rpc_max_data,
+                .lease_us = settings->rpc_lease_us,
+        };
+
+        return cm_rpc_server_start(worker->public.loop, &config, &worker->callee);
+}
+
 int bus_start(struct worker *worker)
 {
+        const struct cm_service *service = worker->public.service;
+        bool is_first = worker->public.index == 0;
         int r = 0;
 
-        if (worker->public.index > 0)
-                return 0;
-        if (worker->public.service->publishes)
+        if (is_first && service->publishes)
                 r = start_relay(worker);
-        if (!r && worker->public.service->subscriptions)
+        if (!r && is_first && service->subscriptions)
                 r = start_consumer(worker);
+        if (!r && service->rpc && service->rpc->count)
+                r = start_callee(worker);
         return r;
 }
 
 void bus_stop_taking(struct worker *worker)
 {
+        if (worker->callee)
+                cm_rpc_server_stop(&worker->callee);
         if (worker->consumer)
                 cm_consumer_stop(&worker->consumer);
 }

@@ -19,6 +19,7 @@ struct guard;
 struct user_ref_cache;
 struct cm_relay;
 struct cm_consumer;
+struct cm_rpc_server;
 
 struct worker {
         struct cm_worker public;
@@ -33,6 +34,7 @@ struct worker {
         struct user_ref_cache *refs;
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
+        struct cm_rpc_server *callee; /* each worker's, of a service that answers calls */
         struct cm_fiber *fiber;
         bool ending;
         struct cm_cond never;
@@ -75,7 +77,7 @@ void worker_drain(struct worker *worker);
 /* Says that the daemon must end, with status 1. Logged by the caller. */
 void daemon_fail(struct daemon *daemon);
 
-/* ---- bus.c: what only the first worker does; nothing in the others */
+/* ---- bus.c: relay and consumer are the first worker's, calls are answered by each */
 
 /* A fiber that looks whether the bus may be used: bus_seen, or the end of the daemon. */
 int bus_check(struct worker *worker, struct cm_group *group) CM_MUST_CHECK;

@@ -1,5 +1,7 @@
 #pragma once
 #include "bus/consumer.h"
+#include "bus/rpc_client.h"
+#include "bus/rpc_server.h"
 #include "http/route.h"
 #include "settings.h"
 #include "store/cache.h"
@@ -27,6 +29,7 @@ struct cm_worker {
         struct cm_redis *bus;
         struct cm_redis *cache_redis;
         struct cm_cache *cache;
+        struct cm_rpc *rpc; /* calls of other services */
         void *object; /* what worker_start made */
 };
 
@@ -39,6 +42,7 @@ struct cm_service {
         const struct cm_migrations *migrations;
         const struct cm_routes *routes;
         const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
+        const struct cm_rpc_methods *rpc; /* NULL: answers no calls; else main_health_rpc */
         bool publishes;                              /* has an outbox and so a stream of its own */
         bool user_refs;                              /* has the table user_refs: see user_refs.h */
         /* In each worker's thread, in a fiber, before requests are taken; the database is there and

@@ -289,6 +289,11 @@ static int open_stores(struct worker *worker)
                 r = cm_redis_new(w->loop, &redis, &w->cache_redis);
         if (!r)
                 w->cache = cm_cache_new(w->cache_redis);
+        if (!r)
+                r = cm_rpc_new(&(struct cm_rpc_config){ .service = w->service->name,
+                                                        .redis = w->bus,
+                                                        .signals = worker->signals },
+                               &w->rpc);
         return r;
 }
 
@@ -346,6 +351,7 @@ static void close_all(struct worker *worker)
         guard_free(&worker->guard);
         user_ref_cache_free(&worker->refs);
         cm_cache_free(&w->cache);
+        cm_rpc_free(&w->rpc);
         cm_redis_free(&w->cache_redis);
         cm_redis_free(&worker->signals);
         cm_redis_free(&w->bus);

@@ -33,10 +33,19 @@ int cm_redis_new(struct cm_loop *loop, const struct cm_redis_config *config,
         cm_arena_init(&redis->parsed, PARSED_BLOCK);
         cm_list_init(&redis->flights);
         cm_list_init(&redis->hooks);
+        cm_list_init(&redis->loss_hooks);
         cm_list_init(&redis->subscriptions);
         redis_link_start(redis);
         *redis_r = redis;
         return 0;
+}
+
+static void hooks_free(struct cm_list *hooks)
+{
+        struct cm_list *node;
+
+        while ((node = cm_list_pop(hooks)))
+                cm_free(CM_CONTAINER(node, struct redis_hook, node));
 }
 
 void cm_redis_free(struct cm_redis **redis)
@@ -49,8 +58,8 @@ void cm_redis_free(struct cm_redis **redis)
         redis_link_close(it);
         redis_flights_fail(it);
         cm_timer_free(&it->ping);
-        while ((node = cm_list_pop(&it->hooks)))
-                cm_free(CM_CONTAINER(node, struct redis_hook, node));
+        hooks_free(&it->hooks);
+        hooks_free(&it->loss_hooks);
         while ((node = cm_list_pop(&it->subscriptions))) {
                 struct redis_subscription *old =
                         CM_CONTAINER(node, struct redis_subscription, node);
@@ -72,13 +81,32 @@ bool cm_redis_is_ready(const struct cm_redis *redis)
         return redis->state == REDIS_READY;
 }
 
-void cm_redis_on_connect(struct cm_redis *redis, cm_loop_fn *fn, void *arg)
+static void hook_add(struct cm_list *hooks, cm_loop_fn *fn, void *arg)
 {
         struct redis_hook *hook = CM_NEW(struct redis_hook);
 
         hook->fn = fn;
         hook->arg = arg;
-        cm_list_append(&redis->hooks, &hook->node);
+        cm_list_append(hooks, &hook->node);
+}
+
+void redis_hooks_call(struct cm_list *hooks)
+{
+        CM_LIST_EACH_SAFE (node, hooks) {
+                struct redis_hook *hook = CM_CONTAINER(node, struct redis_hook, node);
+
+                hook->fn(hook->arg);
+        }
+}
+
+void cm_redis_on_connect(struct cm_redis *redis, cm_loop_fn *fn, void *arg)
+{
+        hook_add(&redis->hooks, fn, arg);
+}
+
+void cm_redis_on_loss(struct cm_redis *redis, cm_loop_fn *fn, void *arg)
+{
+        hook_add(&redis->loss_hooks, fn, arg);
 }
 
 /* ---- flights */

@@ -81,6 +81,7 @@ struct cm_redis {
         struct cm_list flights; /* in the order of their replies */
         size_t waiting;         /* commands in them */
         struct cm_list hooks;
+        struct cm_list loss_hooks;
 
         struct cm_list subscriptions;
         struct cm_timer *ping;
@@ -103,6 +104,7 @@ void redis_encode(struct cm_buf *out, const struct cm_str *args, size_t count);
 /* redis.c */
 void redis_flights_send(struct cm_redis *redis);
 void redis_flights_fail(struct cm_redis *redis);
+void redis_hooks_call(struct cm_list *hooks);
 void redis_flight_answered(struct cm_redis *redis, const struct cm_redis_reply *reply);
 
 /* redis_subscribe.c */

@@ -71,7 +71,7 @@ static int64_t next_delay_us(struct cm_redis *redis)
 
 void redis_link_drop(struct cm_redis *redis, const char *reason)
 {
-        bool first = redis->attempts == 0;
+        bool first = redis->attempts == 0, was_ready = redis->state == REDIS_READY;
 
         cm_log(first ? CM_LOG_WARN : CM_LOG_DEBUG, "redis connection lost",
                CM_F_TEXT("reason", reason),
@@ -82,6 +82,8 @@ void redis_link_drop(struct cm_redis *redis, const char *reason)
         cm_timer_start(redis->timer, next_delay_us(redis));
         redis->attempts++;
         redis_flights_fail(redis);
+        if (was_ready)
+                redis_hooks_call(&redis->loss_hooks);
 }
 
 /* ---- reading and writing */
@@ -139,11 +141,7 @@ static void greeted(struct cm_redis *redis, const struct cm_redis_reply *reply)
         redis->state = REDIS_READY;
         redis->attempts = 0;
         cm_timer_stop(redis->timer);
-        CM_LIST_EACH_SAFE (node, &redis->hooks) {
-                struct redis_hook *hook = CM_CONTAINER(node, struct redis_hook, node);
-
-                hook->fn(hook->arg);
-        }
+        redis_hooks_call(&redis->hooks);
         redis_subscribe_all(redis);
         redis_flights_send(redis);
 }

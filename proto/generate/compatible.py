@@ -168,6 +168,23 @@ class Comparison:
             else:
                 self.schema(event.payload, now[event.type].payload, OUT, f"event {event.type}")
 
+    def methods(self, old, new):
+        """A request is read by the new service, a reply by the old caller."""
+        now = {method.type: method for method in new.methods}
+        for method in old.methods:
+            where, same = f"call {method.type}", now.get(method.type)
+            if not same:
+                self.fault(where, "is gone")
+                continue
+            if same.service != method.service:
+                self.fault(where, f"was answered by {method.service}, is by {same.service}")
+            if same.idempotent and not method.idempotent:
+                self.fault(where, "needs an idempotency key now")
+            if set(method.callers) - set(same.callers):
+                self.fault(where, f"may not be called by {', '.join(sorted(set(method.callers) - set(same.callers)))} any more")
+            self.schema(method.request, same.request, IN, f"{where} request")
+            self.schema(method.reply, same.reply, OUT, f"{where} reply")
+
     def errors(self, old, new):
         now = {code: status for code, status, _, _ in new.errors}
         for code, status, _, _ in old.errors:
@@ -217,7 +234,7 @@ def schemas_of(model, place):
 def compare(old, new):
     """What breaks, a line each."""
     comparison = Comparison()
-    for part in (comparison.routes, comparison.events, comparison.errors, comparison.keys):
+    for part in (comparison.routes, comparison.events, comparison.methods, comparison.errors, comparison.keys):
         part(old, new)
     return comparison.faults
 

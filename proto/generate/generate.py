@@ -17,6 +17,7 @@ import c_schemas
 import events
 import keys
 import openapi
+import rpc
 import tables
 from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
@@ -38,8 +39,9 @@ class Model:
         self.library = Library(self.contracts)
         self.library.load_all()
         self.streams, self.events = events.load_events(self.contracts, self.library)
-        self.schemas = list(self.library.ordered)
         self.prefix, self.redis_users, self.keys = keys.load_keys(self.contracts)
+        self.methods = rpc.load_rpc(self.contracts, self.library, self.redis_users)
+        self.schemas = list(self.library.ordered)
         self.errors = tables.load_errors(self.contracts)
         self.settings = tables.load_settings(self.contracts)
         self.services = [name.split("/")[1].removesuffix(".yaml") for name in self.contracts.files("http")]
@@ -48,6 +50,9 @@ class Model:
             known = len(self.library.ordered)
             self.operations[service] = load_operations(self.contracts, self.library, service)
             self.param_schemas[service] = self.library.ordered[known:]
+
+    def methods_of(self, service):
+        return [method for method in self.methods if method.service == service]
 
     def migrations(self, service):
         return tables.load_migrations(self.root / "services" / service / "migrations", self.root)
@@ -89,7 +94,9 @@ def build_files(model):
         "keys.h": keys.header(model.prefix, model.keys), "keys.c": keys.source(model.prefix, model.keys),
         "errors.h": tables.errors_header(model.errors), "errors.c": tables.errors_source(model.errors),
         "settings.h": tables.settings_header(model.settings), "settings.c": tables.settings_source(model.settings),
-        "redis.acl": keys.access_list(model.prefix, model.redis_users, model.keys),
+        "rpc.h": rpc.stubs_header(model.methods), "rpc.c": rpc.stubs_source(model.methods),
+        "redis.acl": keys.access_list(model.prefix, model.redis_users, model.keys, rpc.callees(model.methods),
+                                      rpc.callers(model.methods)),
     }
     for service in model.services:
         stem = snake(service)
@@ -99,6 +106,8 @@ def build_files(model):
         files[f"{stem}_migrations.h"] = tables.migrations_header(stem)
         files[f"{stem}_migrations.c"] = tables.migrations_source(service, stem, model.migrations(service))
         files[f"{stem}_openapi.json"] = [model.openapi(service)]
+        files[f"{stem}_rpc.h"] = rpc.table_header(stem, model.methods_of(service))
+        files[f"{stem}_rpc.c"] = rpc.table_source(stem, service, model.methods_of(service))
     return files
 
 

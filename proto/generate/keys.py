@@ -119,11 +119,13 @@ def source(prefix, keys):
 
 # ---- rights
 
-def access_list(prefix, services, keys):
-    """Users of Redis as an aclfile. scripts/ put the digest of a password where ">@user@" stands."""
+def access_list(prefix, services, keys, callees=None, callers=None):
+    """Users of Redis as an aclfile. scripts/ put the digest of a password where ">@user@" stands. `callees` are the services
+    whom a service asks (rpc.yaml), `callers` those whom it answers."""
     lines = ["# Generated from proto/keys.yaml. Each daemon may touch its own keys and nothing else."]
     for service in services:
-        lines.append(" ".join(_user(prefix, service, keys)))
+        rights = _call_rights(prefix, (callees or {}).get(service, []), (callers or {}).get(service, []))
+        lines.append(" ".join(_user(prefix, service, keys) + rights))
     forbidden = " ".join("-" + command for command in NEVER_OPERATOR)
     lines.append(f"user salus-operator on >@salus-operator@ ~{prefix}* &{prefix}* +@all {forbidden}")
     # Nobody can sign in as default. Its rights are for Redis itself: it replays its append-only file as this user, and
@@ -146,6 +148,16 @@ def _user(prefix, service, keys):
         # One command reads others' streams and one's own redelivery; a selector must allow all of its keys.
         streams += [f"~{_pattern(prefix, key, service)}" for key in mine if key.type == "stream"]
         words.append(f"({' '.join(streams + ['+' + c for c in CONSUMER_COMMANDS])})")
+    return words
+
+
+def _call_rights(prefix, callees, callers):
+    """Who asks may add requests and read none; who answers may publish to its callers and listen to none."""
+    words = []
+    if callees:
+        words.append(f"({' '.join(f'%W~{prefix}rpc:{callee}' for callee in callees)} +xadd)")
+    if callers:
+        words.append(f"({' '.join(f'&{prefix}reply:{caller}.*' for caller in callers)} +publish)")
     return words
 
 

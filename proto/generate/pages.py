@@ -1,4 +1,4 @@
-"""Reference pages of docs/: API, events, errors, keys, configuration. Committed; --check says when they are stale."""
+"""Reference pages of docs/: API, events, calls, errors, keys, configuration. Committed; --check says when they are stale."""
 from contract import notation
 
 NOTICE = "<!-- Generated from proto/ by proto/generate/generate.py. Change the contract, then: make docs -->"
@@ -13,6 +13,7 @@ def pages(model):
     """path below docs/ -> text"""
     written = {f"api-{service}.md": _api(model, service) for service in model.services}
     written["events.md"] = _events(model)
+    written["rpc.md"] = _calls(model)
     written["errors.md"] = _errors(model)
     written["redis-keys.md"] = _keys(model)
     written["configuration.md"] = _configuration(model)
@@ -163,6 +164,76 @@ def _events(model):
     for _, schema in sorted(_closure(used).items()):
         lines += _shape(schema)
     return lines
+
+
+CALLS = """\
+A service asks another by a request on that service's stream and hears the reply on a channel of its own. Handlers see a
+function that suspends: `memory_rpc_recall(worker->rpc, arena, &request, &reply, &problem)`; the other side defines
+`memory_serve_recall(call, in, out)`. Both come from `proto/rpc.yaml`.
+
+## How a call travels
+
+1. The caller encodes the request and adds it to `s1:rpc:<service>` with a random id and the time it has left. A stream that
+   is not there has no service behind it: the call ends at once.
+2. One replica's worker takes the entry (consumer group `rpc`), drops it unanswered when its time is over, and runs the
+   handler in a fiber with the time that is left. With `SALUS_RPC_CONCURRENCY` calls running it answers `overloaded` at once.
+3. The answer is published on the channel that the request names; then the entry is acknowledged and removed.
+4. The caller takes the reply whose id it waits for. What is late, comes twice or is made up is counted and dropped
+   (`salus_rpc_replies_dropped_total`).
+
+| what happens | what the caller gets |
+| --- | --- |
+| Redis is gone, or the connection on which replies come | `-CM_E_UNAVAILABLE` at once; of a method that writes `-CM_E_UNCERTAIN`, unless it was not sent |
+| no reply in time | `-CM_E_DEADLINE`; of a method that writes `-CM_E_UNCERTAIN`: repeat it with the same key |
+| the callee is not able to at the moment | `-CM_E_UNAVAILABLE` or `-CM_E_OVERLOAD` |
+| the callee says no | `CM_RPC_REFUSED` and a problem: code, detail, errors with JSON Pointers |
+| the replica dies | another takes the request over after `SALUS_RPC_LEASE`, once, while the caller still waits |
+
+A handler that fails with a negative error becomes `503` with `Retry-After` (unavailable, overloaded, uncertain) or `504` for
+whoever asked over HTTP, as everywhere.
+
+## On the wire
+
+A request is an entry with these fields and `data`, the JSON of the method. Each call is for a person, `user_id` in it.
+"""
+
+REPLY = """\
+A reply is one message: `<ce_id> <code>`, a line feed, JSON. With the code `ok` the JSON is the method's reply; any other code
+is one of [errors.md](errors.md), and the JSON says more:
+
+| member | meaning |
+| --- | --- |
+| `detail` | for people |
+| `errors` | `[{pointer, detail}]`: what is wrong with the request |
+| `retry_after_s` | when to try again |
+
+Only a service that a caller may ask can publish on the caller's channels, and only the callee can read its requests: that is
+in each daemon's rights in Redis ([redis-keys.md](redis-keys.md)).
+"""
+
+
+def _calls(model):
+    if not model.methods:
+        return []
+    headers = model.contracts.root("rpc.yaml").at("components").at("messageTraits").at("request").at("headers")
+    required = headers.get("required", [])
+    rows = [(f"`{name}`", "yes" if name in required else "", _header(place)) for name, place in headers.at("properties").children()]
+    lines = [NOTICE, "# Calls between services", "", *CALLS.split("\n"), *_table(["field", "required", "meaning"], rows), *REPLY.split("\n")]
+    used = {}
+    for service in dict.fromkeys(method.service for method in model.methods):
+        methods = model.methods_of(service)
+        rows = [(f"`{m.type}`", _link(m.request, used), _link(m.reply, used), f"{m.timeout_us / 1_000_000:g} s",
+                 "needs a key" if m.idempotent else "", f"{m.summary}. {m.description}") for m in methods]
+        lines += [f"## {service}", "", f"Stream `{model.prefix}rpc:{service}`; may be asked by {', '.join(methods[0].callers)}.", "",
+                  *_table(["method", "request", "reply", "at most", "writes", "what"], rows)]
+    lines += ["## Shapes", ""]
+    for _, schema in sorted(_closure(used).items()):
+        lines += _shape(schema)
+    return lines
+
+
+def _header(place):
+    return place.text("description") or f"`{place.get('const')}`"
 
 
 def _errors(model):

@@ -18,3 +18,4 @@ if ! cmp -s proto/generate/package-lock.json "$out/npm/installed"; then
   cp proto/generate/package-lock.json "$out/npm/installed"
 fi
 NODE_PATH=$out/npm/node_modules node proto/generate/validate_events.cjs proto/events.yaml
+NODE_PATH=$out/npm/node_modules node proto/generate/validate_events.cjs proto/rpc.yaml

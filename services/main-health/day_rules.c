@@ -68,7 +68,7 @@ static void moods(const struct event_list *events, struct cm_arena *arena,
         summary->has_mood = mood->count ? CM_PRESENT : CM_ABSENT;
 }
 
-enum { MAX_SYMPTOMS = 200 };
+enum { MAX_SYMPTOMS = 200, MAX_WORKOUTS = 100 };
 
 static void add_symptom(struct day_summary *summary, struct cm_str name,
                         const struct symptom_data *data)
@@ -153,6 +153,34 @@ static size_t decode_vitals(const struct event_list *events, struct cm_arena *ar
         return count;
 }
 
+static void workouts(const struct day_vital *vitals, size_t count, struct cm_arena *arena,
+                     struct day_summary *summary)
+{
+        struct day_workout *items = cm_arena_array(arena, MAX_WORKOUTS, sizeof(*items));
+
+        summary->workouts.items = items;
+        for (size_t i = 0; i < count && summary->workouts.count < MAX_WORKOUTS; i++) {
+                const struct vital_data *data = &vitals[i].data;
+
+                if (vitals[i].event->event_subtype != VITAL_SUBTYPE_WORKOUT)
+                        continue;
+                items[summary->workouts.count++] = (struct day_workout){
+                        .event_id = vitals[i].event->id,
+                        .occurred_at = vitals[i].event->occurred_at,
+                        .activity = data->activity,
+                        .has_activity = data->has_activity,
+                        .exercise = data->exercise,
+                        .has_exercise = data->has_exercise,
+                        .duration = data->duration,
+                        .has_duration = data->has_duration,
+                        .distance = data->distance,
+                        .has_distance = data->has_distance,
+                        .energy = data->energy,
+                        .has_energy = data->has_energy,
+                };
+        }
+}
+
 void day_rules_summarize(const struct event_list *events, struct cm_arena *arena,
                          struct day_summary *summary_r)
 {
@@ -162,6 +190,7 @@ void day_rules_summarize(const struct event_list *events, struct cm_arena *arena
         moods(events, arena, summary_r);
         symptoms(events, arena, summary_r);
         doses(events, arena, &summary_r->doses);
+        workouts(vitals, vital_count, arena, summary_r);
         counts(events, arena, summary_r);
         day_measures(vitals, vital_count, arena, &summary_r->vitals);
         day_activity(vitals, vital_count, arena, &summary_r->activity);

@@ -1,3 +1,5 @@
+#include "day_summary.h"
+
 #include "day_rules.h"
 #include "event_replies.h"
 
@@ -20,20 +22,30 @@ static void place_day(const struct health *health, const struct person *person, 
         summary->ends_at = cm_zone_day_start(zone, date + 1);
 }
 
+void day_summary_make(const struct health *health, const struct person *person, cm_date date,
+                      const struct event_list *events, struct cm_arena *arena,
+                      struct day_summary *summary_r)
+{
+        *summary_r = (struct day_summary){ .user_id = person->id };
+        place_day(health, person, date, summary_r);
+        day_rules_summarize(events, arena, summary_r);
+}
+
 int health_day_summary(struct cm_request *request, const struct health_day_summary_params *params)
 {
         struct health *health = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
-        struct day_summary summary = { .user_id = cm_request_claims(request)->sub };
+        const struct cm_uuid *user = &cm_request_claims(request)->sub;
+        struct day_summary summary;
         struct person person;
         struct event_list events;
-        int r = person_store_get(health->persons, arena, &summary.user_id, &person);
+        int r = person_store_get(health->persons, arena, user, &person);
 
         if (r == 0)
-                r = event_store_day(health->events, arena, &summary.user_id, params->date, &events);
+                r = event_store_days(health->events, arena, user, params->date, params->date,
+                                     &events);
         if (r)
                 return r;
-        place_day(health, &person, params->date, &summary);
-        day_rules_summarize(&events, arena, &summary);
+        day_summary_make(health, &person, params->date, &events, arena, &summary);
         return cm_reply_json(request, 200, &day_summary_schema, &summary);
 }

@@ -120,9 +120,9 @@ int event_store_history(struct event_store *store, struct cm_arena *arena,
 int event_store_latest_vitals(struct event_store *store, struct cm_arena *arena,
                               const struct cm_uuid *user, struct event_list *list_r) CM_MUST_CHECK;
 
-/* Current, not voided events whose local_date is `date`, oldest first. */
-int event_store_day(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
-                    cm_date date, struct event_list *list_r) CM_MUST_CHECK;
+/* Current, not voided events whose local_date is from `from` to `to`, by day, then oldest first. */
+int event_store_days(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
+                     cm_date from, cm_date to, struct event_list *list_r) CM_MUST_CHECK;
 
 /* ---- imports */
 

@@ -198,25 +198,26 @@ int event_store_latest_vitals(struct event_store *store, struct cm_arena *arena,
 }
 
 /*
- * A local day, in whatever zones it was lived: instants from UTC+14 to UTC-12, a day more before it
+ * Local days, in whatever zones they were lived: instants from UTC+14 to UTC-12, a day more before it
  * for nights that began on the day before.
  */
-static const struct cm_pg_statement day_statement = {
-        .name = "event_day",
+static const struct cm_pg_statement days_statement = {
+        .name = "event_days",
         .sql = "SELECT " EVENT_COLUMNS " FROM health_events e WHERE user_id = $1::uuid"
-               " AND local_date = $2::date AND status <> 3"
-               " AND occurred_at >= $3::timestamptz AND occurred_at < $4::timestamptz "
-               "AND " IS_CURRENT " ORDER BY occurred_at, id",
+               " AND local_date BETWEEN $2::date AND $3::date AND status <> 3"
+               " AND occurred_at >= $4::timestamptz AND occurred_at < $5::timestamptz "
+               "AND " IS_CURRENT " ORDER BY local_date, occurred_at, id",
 };
 
-int event_store_day(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
-                    cm_date date, struct event_list *list_r)
+int event_store_days(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
+                     cm_date from, cm_date to, struct event_list *list_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
         cm_pg_put_uuid(&params, user);
-        cm_pg_put_date(&params, date);
-        cm_pg_put_time(&params, (date - 2) * CM_DAY);
-        cm_pg_put_time(&params, (date + 2) * CM_DAY);
-        return query_list(store, arena, user, &day_statement, &params, list_r);
+        cm_pg_put_date(&params, from);
+        cm_pg_put_date(&params, to);
+        cm_pg_put_time(&params, (from - 2) * CM_DAY);
+        cm_pg_put_time(&params, (to + 2) * CM_DAY);
+        return query_list(store, arena, user, &days_statement, &params, list_r);
 }

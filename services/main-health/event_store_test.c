@@ -412,7 +412,7 @@ static void days_and_latest(void *arg CM_UNUSED)
         append(&late);
         late.version = 2;
         assert_int_equal(event_store_append_version(store, &arena, &late), 0);
-        assert_int_equal(event_store_day(store, &arena, &alice, 0, &list), 0);
+        assert_int_equal(event_store_days(store, &arena, &alice, 0, 0, &list), 0);
         assert_int_equal(list.count, 3);
         assert_memory_equal(&list.items[0].id, &older.id, sizeof(older.id));
         assert_int_equal(event_store_latest_vitals(store, &arena, &alice, &list), 0);

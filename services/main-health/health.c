@@ -8,6 +8,7 @@ int health_worker_start(struct cm_worker *worker)
         int r;
 
         worker->object = health;
+        health->worker = worker;
         health->pg = worker->pg;
         health->zones = cm_zones_new(NULL);
         health->persons = person_store_new(worker->pg);

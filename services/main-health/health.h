@@ -15,6 +15,7 @@ struct health {
         struct cm_cache *cache;
         struct cm_pg *pg;
         struct imports *imports;
+        struct cm_worker *worker;
 };
 
 int health_worker_start(struct cm_worker *worker);

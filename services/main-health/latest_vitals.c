@@ -1,3 +1,5 @@
+#include "latest_vitals.h"
+
 #include "event_replies.h"
 #include "event_view.h"
 #include "keys.h"
@@ -9,21 +11,21 @@ struct load {
         struct cm_uuid user_id;
 };
 
-static int load_latest(void *arg, struct cm_arena *arena, struct cm_str *value_r)
+int latest_vitals_load(struct event_store *events, struct cm_arena *arena,
+                       const struct cm_uuid *user, struct latest_vitals *latest_r)
 {
-        const struct load *load = arg;
-        CM_CLEANUP(cm_buf_deinit) struct cm_buf json = { 0 };
-        struct latest_vitals latest = { .user_id = load->user_id };
         struct event_list list;
-        int r = event_store_latest_vitals(load->events, arena, &load->user_id, &list);
+        int r = event_store_latest_vitals(events, arena, user, &list);
 
         if (r)
                 return r;
-        latest.items.items = cm_arena_array(arena, list.count + 1, sizeof(*latest.items.items));
-        latest.items.count = list.count;
+        latest_r->user_id = *user;
+        latest_r->items.items =
+                cm_arena_array(arena, list.count + 1, sizeof(*latest_r->items.items));
+        latest_r->items.count = list.count;
         for (size_t i = 0; i < list.count; i++) {
                 const struct recorded_event *event = &list.items[i];
-                struct latest_vital *vital = &latest.items.items[i];
+                struct latest_vital *vital = &latest_r->items.items[i];
 
                 vital->event_id = event->id;
                 vital->event_subtype = event->event_subtype;
@@ -31,6 +33,18 @@ static int load_latest(void *arg, struct cm_arena *arena, struct cm_str *value_r
                 vital->occurred_at = event->occurred_at;
                 vital->flags.count = event_flags_view(event->flags, arena, &vital->flags.items);
         }
+        return 0;
+}
+
+static int load_latest(void *arg, struct cm_arena *arena, struct cm_str *value_r)
+{
+        const struct load *load = arg;
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf json = { 0 };
+        struct latest_vitals latest;
+        int r = latest_vitals_load(load->events, arena, &load->user_id, &latest);
+
+        if (r)
+                return r;
         cm_schema_encode(&latest_vitals_schema, &latest, &json);
         *value_r = cm_arena_str(arena, cm_buf_str(&json));
         return 0;

@@ -1,6 +1,7 @@
 #include "health.h"
 #include "main_health_api.h"
 #include "main_health_migrations.h"
+#include "main_health_rpc.h"
 #include "person_events.h"
 
 /* salus-main-health: the health record. Events first, everything else derived. */
@@ -15,6 +16,7 @@ static const struct cm_service service = {
         .settings_size = sizeof(struct main_health_settings),
         .migrations = &main_health_migrations,
         .routes = &main_health_routes,
+        .rpc = &main_health_rpc,
         .subscriptions = person_subscriptions,
         .publishes = true,
         .user_refs = true,

@@ -40,6 +40,7 @@ static const struct {
         MEMBER(duration, OF_WORKOUT),
         MEMBER(distance, OF_WORKOUT),
         MEMBER(energy, OF_WORKOUT),
+        MEMBER(exercise, OF_WORKOUT),
 };
 
 #define DAY_MINUTES 1440
@@ -176,8 +177,9 @@ static void sleep_rules(const struct event_rules *rules, const struct vital_data
 
 static void workout(const struct event_rules *rules, const struct vital_data *data)
 {
-        if (data->has_activity != CM_PRESENT)
-                event_fault(rules, "/event_data/activity", "is required for a workout");
+        if (data->has_activity != CM_PRESENT && data->has_exercise != CM_PRESENT)
+                event_fault(rules, "/event_data/activity",
+                            "is required for a workout without an exercise");
         if (data->has_duration == CM_PRESENT && data->duration > DAY_MINUTES)
                 event_fault(rules, "/event_data/duration", "must be at most 1440 minutes");
 }
