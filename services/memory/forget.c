@@ -33,16 +33,16 @@ static void make_fact(void *arg, int64_t count, const struct forgotten_ids *ids,
 }
 
 int memory_forget_ids(struct memory_service *service, struct cm_arena *arena,
-                      const struct cm_uuid *user, const struct forgotten_ids *ids, cm_time now,
+                      const struct forget_call *call, const struct forgotten_ids *ids,
                       struct forgotten_ids *gone_r)
 {
-        struct fact fact = { arena, user, now };
+        struct fact fact = { arena, &call->user, call->now };
         int64_t generation;
-        int r = memory_store_forget(service->pg, arena, user, ids, make_fact, &fact, gone_r,
-                                    &generation);
+        int r = memory_store_forget(service->pg, arena, &call->user, ids, &call->key, make_fact,
+                                    &fact, gone_r, &generation);
 
         if (r == 0 && gone_r->count)
-                short_term_drop(service, arena, user, generation);
+                short_term_drop(service, arena, &call->user, generation);
         return r;
 }
 
@@ -64,30 +64,43 @@ static void add_id(struct forgotten_ids *ids, const struct cm_uuid *id)
                 ids->items[ids->count++] = *id;
 }
 
+static struct forgotten_ids ids_of(const struct recalled_list *list, struct cm_arena *arena)
+{
+        struct forgotten_ids ids = { .items = cm_arena_array(arena, MAX_FORGOTTEN,
+                                                             sizeof(*ids.items)) };
+
+        for (size_t i = 0; i < list->count; i++) {
+                const struct recall_hit *hit = &list->items[i].hit;
+
+                add_id(&ids, &hit->id);
+                for (size_t j = 0; j < hit->restated_count; j++)
+                        add_id(&ids, &hit->restated_by[j]);
+        }
+        return ids;
+}
+
 int memory_forget_query(struct memory_service *service, struct cm_arena *arena,
-                        const struct cm_uuid *user, const struct forget_input *in, cm_time now,
+                        const struct forget_call *call, const struct forget_input *in,
                         struct forgotten_ids *gone_r)
 {
         const struct recall_query query = {
                 .limit = in->has_limit == CM_PRESENT ? (size_t)in->limit : DEFAULT_LIMIT,
                 .include_archived = true,
                 .certain = true,
-                .now = now,
+                .now = call->now,
                 .held_at = RECALL_ALWAYS,
         };
-        struct forgotten_ids ids = { cm_arena_array(arena, MAX_FORGOTTEN, sizeof(*ids.items)), 0 };
         struct recalled_list list;
-        int r = person_indexes_ask(service->indexes, arena, user, in->query, &query, &list);
+        struct forgotten_ids ids;
+        int r = person_indexes_ask(service->indexes, arena, &call->user, in->query, &query, &list);
 
         if (r)
                 return r;
-        for (size_t i = 0; i < list.count; i++) {
-                add_id(&ids, &list.items[i].hit.id);
-                for (size_t j = 0; j < list.items[i].hit.restated_count; j++)
-                        add_id(&ids, &list.items[i].hit.restated_by[j]);
-        }
+        ids = ids_of(&list, arena);
         *gone_r = (struct forgotten_ids){ 0 };
-        return ids.count ? memory_forget_ids(service, arena, user, &ids, now, gone_r) : 0;
+        return ids.count || call->key.key.data
+                       ? memory_forget_ids(service, arena, call, &ids, gone_r)
+                       : 0;
 }
 
 int memory_on_forgotten(struct cm_delivery *delivery, const void *fact)
@@ -99,14 +112,20 @@ int memory_on_forgotten(struct cm_delivery *delivery, const void *fact)
 
 /* ---- handlers */
 
+static struct forget_call call_of(struct cm_request *request)
+{
+        return (struct forget_call){ .user = cm_request_claims(request)->sub,
+                                     .now = cm_request_now(request) };
+}
+
 int memory_forget(struct cm_request *request, const struct memory_forget_params *params)
 {
+        const struct forget_call call = call_of(request);
         struct cm_uuid id = params->id;
-        const struct forgotten_ids ids = { &id, 1 };
+        const struct forgotten_ids ids = { .items = &id, .count = 1 };
         struct forgotten_ids gone;
-        int r = memory_forget_ids(cm_request_service(request), cm_request_arena(request),
-                                  &cm_request_claims(request)->sub, &ids, cm_request_now(request),
-                                  &gone);
+        int r = memory_forget_ids(cm_request_service(request), cm_request_arena(request), &call,
+                                  &ids, &gone);
 
         if (r)
                 return r;
@@ -125,11 +144,11 @@ int memory_forget_all(struct cm_request *request)
 
 int memory_forget_found(struct cm_request *request, const struct forget_input *in)
 {
+        const struct forget_call call = call_of(request);
         struct forgotten forgotten = { .has_ids = CM_PRESENT };
         struct forgotten_ids gone;
-        int r = memory_forget_query(cm_request_service(request), cm_request_arena(request),
-                                    &cm_request_claims(request)->sub, in, cm_request_now(request),
-                                    &gone);
+        int r = memory_forget_query(cm_request_service(request), cm_request_arena(request), &call,
+                                    in, &gone);
 
         if (r)
                 return r;

@@ -2,6 +2,7 @@
 #include "forget.h"
 #include "memory_api.h"
 #include "memory_migrations.h"
+#include "memory_rpc.h"
 #include "memory_service.h"
 #include "service/user_refs.h"
 
@@ -23,6 +24,7 @@ static const struct cm_service service = {
         .settings_size = sizeof(struct memory_settings),
         .migrations = &memory_migrations,
         .routes = &memory_routes,
+        .rpc = &memory_rpc,
         .subscriptions = subscriptions,
         .publishes = true,
         .user_refs = true,

@@ -175,17 +175,13 @@ static const struct cm_pg_statement remembered_statement = {
 
 enum { KEY_DIGEST_SIZE = 16 };
 
-struct key_digest {
-        uint8_t whole[CM_SHA256_SIZE];
-};
-
-/* Keys are kept as digests; absent stays absent. */
-static struct cm_str key_digest(struct cm_str text, struct key_digest *digest)
+struct cm_str memory_key_digest(struct cm_str text, struct key_digest *space)
 {
+        _Static_assert(sizeof(space->whole) == CM_SHA256_SIZE, "the whole digest");
         if (!text.data)
                 return CM_STR_NONE;
-        cm_sha256(text.data, text.len, digest->whole);
-        return (struct cm_str){ (const char *)digest->whole, KEY_DIGEST_SIZE };
+        cm_sha256(text.data, text.len, space->whole);
+        return (struct cm_str){ (const char *)space->whole, KEY_DIGEST_SIZE };
 }
 
 /* As text, 15 significant digits: what came in goes out. */
@@ -280,8 +276,8 @@ static void put_remember(const struct new_memory *new, int64_t max_items,
         cm_pg_put_bool(params, memory->is_archived);
         cm_pg_put_time(params, memory->created_at);
         cm_pg_put_bytes(params, digest_str(new->digest));
-        cm_pg_put_bytes(params, key_digest(new->key, &key));
-        cm_pg_put_bytes(params, new->key.data ? key_digest(new->body, &body) : CM_STR_NONE);
+        cm_pg_put_bytes(params, memory_key_digest(new->key, &key));
+        cm_pg_put_bytes(params, new->key.data ? memory_key_digest(new->body, &body) : CM_STR_NONE);
         cm_pg_put_int8(params, max_items);
         cm_outbox_payload(created, 1, &payload);
         cm_pg_put_jsonb(params, cm_buf_str(&payload));
@@ -293,7 +289,7 @@ static void put_remembered(const struct new_memory *new, struct cm_pg_params *pa
 
         cm_pg_put_uuid(params, &new->memory.user_id);
         cm_pg_put_uuid(params, &new->memory.id);
-        cm_pg_put_bytes(params, key_digest(new->key, &key));
+        cm_pg_put_bytes(params, memory_key_digest(new->key, &key));
         cm_pg_put_bytes(params, digest_str(new->digest));
 }
 
@@ -309,7 +305,7 @@ static int judge(const struct cm_pg_result *result, const struct new_memory *new
             !cm_pg_bool(result, 0, MEMORY_COLUMN_COUNT))
                 return MEMORY_KNOWN;
         return cm_str_equal(cm_pg_text(result, 0, MEMORY_COLUMN_COUNT + 1),
-                            key_digest(new->body, &body))
+                            memory_key_digest(new->body, &body))
                        ? MEMORY_STORED_BEFORE
                        : MEMORY_KEY_REUSED;
 }
@@ -425,6 +421,7 @@ static const struct cm_pg_statement list_statement = {
                " AND ($3::int2 = 0 OR m.memory_type = $3)"
                " AND (NOT $4::bool OR (m.is_active AND NOT m.is_archived AND m.valid_until IS NULL"
                "  AND (m.storage_type <> 1 OR m.updated_at > $5::timestamptz)))"
+               " AND m.user_consent & $7::int2 = $7"
                " ORDER BY m.id DESC LIMIT $6::int4",
 };
 _Static_assert(MEMORY_STORAGE_TYPE_SHORT_TERM == 1, "the number in memory_list");
@@ -443,6 +440,7 @@ int memory_store_list(struct cm_pg *pg, struct cm_arena *arena,
         cm_pg_put_bool(&params, query->current);
         cm_pg_put_time(&params, query->short_term_since);
         cm_pg_put_int4(&params, query->limit);
+        cm_pg_put_int2(&params, query->consent);
         r = cm_pg_query(pg, &scope, &list_statement, &params, &result);
         return r ? r : memory_rows_read(&result, arena, list_r);
 }

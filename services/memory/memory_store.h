@@ -52,6 +52,7 @@ struct memory_list_query {
         struct cm_uuid before; /* nil: from the newest */
         int16_t memory_type;   /* 0: all */
         bool current;
+        int16_t consent;          /* all of these bits */
         cm_time short_term_since; /* what is older of that kind is archived */
         int32_t limit;
 };
@@ -63,17 +64,26 @@ int memory_store_list(struct cm_pg *pg, struct cm_arena *arena,
 
 struct forgotten_ids {
         struct cm_uuid *items;
+        struct cm_str *texts; /* what they said, when it is known; NULL: it is not */
         size_t count;
+};
+
+/* What a repeated request is known by; absent: nothing. */
+struct forget_key {
+        struct cm_str key;
+        struct cm_str body;
 };
 
 /* Makes the fact of what was really forgotten. `ids` is NULL when all were. */
 typedef void memory_forgotten_fn(void *arg, int64_t count, const struct forgotten_ids *ids,
                                  struct cm_event *event_r);
 
-/* Forgets those of `ids` that are there. *generation_r is the person's after it. */
+/* Forgets those of `ids` that are there. *generation_r is the person's after it. 0,
+ * MEMORY_STORED_BEFORE (what went then is given, without texts) or MEMORY_KEY_REUSED. */
 int memory_store_forget(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
-                        const struct forgotten_ids *ids, memory_forgotten_fn *make, void *arg,
-                        struct forgotten_ids *gone_r, int64_t *generation_r) CM_MUST_CHECK;
+                        const struct forgotten_ids *ids, const struct forget_key *key,
+                        memory_forgotten_fn *make, void *arg, struct forgotten_ids *gone_r,
+                        int64_t *generation_r) CM_MUST_CHECK;
 int memory_store_forget_all(struct cm_pg *pg, const struct cm_uuid *user, memory_forgotten_fn *make,
                             void *arg, int64_t *count_r, int64_t *generation_r) CM_MUST_CHECK;
 

@@ -19,5 +19,11 @@ int memory_row_read(const struct cm_pg_result *result, int row, struct cm_arena 
 int memory_rows_read(const struct cm_pg_result *result, struct cm_arena *arena,
                      struct memory_list *list_r) CM_MUST_CHECK;
 
+/* Keys are kept as digests; absent stays absent. The digest lives as long as *space. */
+struct key_digest {
+        uint8_t whole[32];
+};
+struct cm_str memory_key_digest(struct cm_str text, struct key_digest *space);
+
 /* Takes the person's next generation, and the lock under which it is used. */
 extern const struct cm_pg_statement memory_next_generation;

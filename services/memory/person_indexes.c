@@ -317,9 +317,10 @@ static bool join(const struct question *question, const struct memory_list *memo
 
 static struct forgotten_ids ids_of(const struct question *question, struct cm_arena *arena)
 {
-        struct forgotten_ids ids = { cm_arena_array(arena, question->hit_count + 1,
-                                                    sizeof(*ids.items)),
-                                     question->hit_count };
+        struct forgotten_ids ids = {
+                .items = cm_arena_array(arena, question->hit_count + 1, sizeof(*ids.items)),
+                .count = question->hit_count,
+        };
 
         for (size_t i = 0; i < question->hit_count; i++)
                 ids.items[i] = question->hits[i].id;

@@ -75,14 +75,19 @@ CREATE POLICY own ON memory_persons
         USING (user_id = ANY ((SELECT NULLIF(current_setting('app.users', true), '')::uuid[])::uuid[]));
 GRANT SELECT, INSERT, UPDATE ON memory_persons TO salus_memory;
 
--- What was forgotten, as ids only, so that indexes in memory that are some generations behind drop it too. Rows that are
--- more generations old than an index may catch up with are removed by the next change.
+-- What was forgotten, as ids only, so that indexes in memory that are some generations behind drop it too, and a call that
+-- is repeated under its key forgets nothing else. Rows that are more generations old than an index may catch up with are
+-- removed when something else is forgotten.
 CREATE TABLE memory_forgotten (
-        user_id    uuid NOT NULL,
-        generation int8 NOT NULL,
-        id         uuid NOT NULL,
-        PRIMARY KEY (user_id, generation, id)
+        user_id      uuid NOT NULL,
+        generation   int8 NOT NULL,
+        id           uuid NOT NULL,
+        request_key  bytea,
+        request_hash bytea,
+        PRIMARY KEY (user_id, generation, id),
+        CHECK ((request_key IS NULL) = (request_hash IS NULL))
 );
+CREATE INDEX memory_forgotten_request ON memory_forgotten (user_id, request_key) WHERE request_key IS NOT NULL;
 ALTER TABLE memory_forgotten ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON memory_forgotten
         USING (user_id = ANY ((SELECT NULLIF(current_setting('app.users', true), '')::uuid[])::uuid[]));
