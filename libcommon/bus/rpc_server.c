@@ -102,8 +102,6 @@ static const char *objection(const struct cm_rpc_server *server,
                              const struct cm_rpc_handler *handler, const char **detail_r)
 {
         *detail_r = NULL;
-        if (!may_call(server->config.methods, rpc_reply_owner(envelope->reply)))
-                return CM_CODE_FORBIDDEN;
         if (!handler)
                 return CM_CODE_NOT_IMPLEMENTED;
         *detail_r = "idempotency_key";
@@ -156,8 +154,8 @@ static void take_envelope(struct cm_rpc_server *server, struct cm_arena *arena,
         int64_t left_us = time_left_us(server, entry, envelope->timeout_us);
         const char *detail, *code;
 
-        if (left_us <= 0) {
-                rpc_count_not_run("reason=\"expired\"");
+        if (left_us <= 0 || !may_call(server->config.methods, rpc_reply_owner(envelope->reply))) {
+                rpc_count_not_run(left_us <= 0 ? "reason=\"expired\"" : "reason=\"forbidden\"");
                 rpc_entry_finish(server, arena, entry, CM_STR_NONE, CM_STR_NONE);
                 return;
         }

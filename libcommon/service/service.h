@@ -2,6 +2,7 @@
 #include "bus/consumer.h"
 #include "bus/rpc_client.h"
 #include "bus/rpc_server.h"
+#include "bus/signals.h"
 #include "http/route.h"
 #include "settings.h"
 #include "store/cache.h"
@@ -29,7 +30,8 @@ struct cm_worker {
         struct cm_redis *bus;
         struct cm_redis *cache_redis;
         struct cm_cache *cache;
-        struct cm_rpc *rpc; /* calls of other services */
+        struct cm_rpc *rpc;         /* calls of other services */
+        struct cm_signals *signals; /* live hints, to and from all workers of all replicas */
         void *object; /* what worker_start made */
 };
 

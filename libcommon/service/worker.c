@@ -281,8 +281,10 @@ static int open_stores(struct worker *worker)
 
         if (!r)
                 r = cm_redis_new(w->loop, &redis, &w->bus);
-        if (!r)
+        if (!r) {
+                redis.ping_us = settings->signal_ping_us;
                 r = cm_redis_new(w->loop, &redis, &worker->signals);
+        }
         if (settings->redis_cache_url)
                 redis.url = settings->redis_cache_url;
         if (!r)
@@ -294,6 +296,8 @@ static int open_stores(struct worker *worker)
                                                         .redis = w->bus,
                                                         .signals = worker->signals },
                                &w->rpc);
+        w->signals = cm_signals_new(&(struct cm_signals_config){ .redis = w->bus,
+                                                                 .subscriber = worker->signals });
         return r;
 }
 
@@ -352,6 +356,7 @@ static void close_all(struct worker *worker)
         user_ref_cache_free(&worker->refs);
         cm_cache_free(&w->cache);
         cm_rpc_free(&w->rpc);
+        cm_signals_free(&w->signals);
         cm_redis_free(&w->cache_redis);
         cm_redis_free(&worker->signals);
         cm_redis_free(&w->bus);

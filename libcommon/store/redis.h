@@ -21,6 +21,7 @@ struct cm_redis_config {
         const char *url; /* redis://[user:password@]host:port[/db] or unix:///path */
         int64_t connect_timeout_us;
         int64_t backoff_max_us;
+        int64_t ping_us;    /* between the pings of a subscriber; 0: 15 s */
         size_t max_waiting; /* commands without an answer; then -CM_E_OVERLOAD */
 };
 

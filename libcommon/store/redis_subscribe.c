@@ -12,6 +12,11 @@
 #define PING_INTERVAL_US (15 * CM_SECOND)
 #define PINGS_UNANSWERED 2
 
+static int64_t interval_us(const struct cm_redis *redis)
+{
+        return redis->config.ping_us ? redis->config.ping_us : PING_INTERVAL_US;
+}
+
 static void on_ping(void *arg)
 {
         struct cm_redis *redis = arg;
@@ -23,7 +28,7 @@ static void on_ping(void *arg)
         redis->pings_unanswered++;
         redis_encode(&redis->out, (struct cm_str[]){ CM_STR("PING") }, 1);
         redis_link_flush_soon(redis);
-        cm_timer_start(redis->ping, PING_INTERVAL_US);
+        cm_timer_start(redis->ping, interval_us(redis));
 }
 
 static void subscribe(struct cm_redis *redis, const struct redis_subscription *subscription)
@@ -42,7 +47,7 @@ void redis_subscribe_all(struct cm_redis *redis)
                 subscribe(redis, CM_CONTAINER(node, struct redis_subscription, node));
         if (!redis->ping)
                 redis->ping = cm_timer_new(redis->loop, on_ping, redis);
-        cm_timer_start(redis->ping, PING_INTERVAL_US);
+        cm_timer_start(redis->ping, interval_us(redis));
 }
 
 static void tell(struct cm_redis *redis, struct cm_str channel, struct cm_str message)
