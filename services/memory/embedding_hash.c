@@ -26,6 +26,15 @@ static size_t next(struct cm_str text, size_t at)
         return at;
 }
 
+/* "squat 3" is not near "squat 4", nor "a1c" near "a2c": what has digits is itself or nothing. */
+static bool has_digit(struct cm_str word)
+{
+        for (size_t i = 0; i < word.len; i++)
+                if (word.data[i] >= '0' && word.data[i] <= '9')
+                        return true;
+        return false;
+}
+
 /* Parts of three letters, with marks for the word's both ends: "^ab", "abc", "bc$". */
 static void add_parts(int32_t *sums, struct cm_str core)
 {
@@ -33,7 +42,7 @@ static void add_parts(int32_t *sums, struct cm_str core)
         struct cm_str text = { word, 0 };
         size_t end;
 
-        if (core.len > MAX_WORD)
+        if (core.len > MAX_WORD || has_digit(core))
                 return;
         word[text.len++] = '^';
         for (size_t i = 0; i < core.len; i++)

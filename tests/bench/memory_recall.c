@@ -2,7 +2,8 @@
  * Recall without daemon and database: reads lines "D <tab> name <tab> text" (a memory) and
  * "Q <tab> name <tab> text" (a question and the memory that answers it, or - when none does);
  * prints how often the right one came first and among the first ten, how often something came when
- * nothing should, and the time of a question.
+ * nothing should, and the time of a question. With --vectors each line is a text, and its vector is
+ * printed.
  */
 #include <math.h>
 #include <stdio.h>
@@ -43,6 +44,22 @@ static void remember(const char *name, const char *text)
             embedder->embed(embedder, &analysis, &vector) ||
             recall_index_put(index_, &item, &analysis, &vector))
                 exit(1);
+        cm_arena_deinit(&arena);
+}
+
+static void print_vector(const char *text)
+{
+        struct embedding vector;
+        struct analysis analysis;
+        struct cm_arena arena;
+
+        cm_arena_init(&arena, 65536);
+        if (analyse(analyser, cm_str_from(text), &arena, &analysis) ||
+            embedder->embed(embedder, &analysis, &vector))
+                exit(1);
+        for (int i = 0; i < EMBEDDING_DIMENSIONS; i++)
+                printf("%.6g ", vector.norm > 0 ? vector.values[i] / vector.norm : 0);
+        printf("\n");
         cm_arena_deinit(&arena);
 }
 
@@ -105,6 +122,7 @@ static int compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
         int verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
+        int only_vectors = argc > 1 && strcmp(argv[1], "--vectors") == 0;
         char *line = cm_alloc(LINE), *name, *text;
         struct tally tally = { .times = cm_alloc_array(MAX_ITEMS, sizeof(double)) };
 
@@ -114,6 +132,10 @@ int main(int argc, char **argv)
         index_ = recall_index_new(&vector_store_embedded);
         while (fgets(line, LINE, stdin)) {
                 line[strcspn(line, "\n")] = 0;
+                if (only_vectors) {
+                        print_vector(line);
+                        continue;
+                }
                 name = strchr(line, '\t');
                 text = name ? strchr(name + 1, '\t') : NULL;
                 if (!text)
@@ -124,6 +146,8 @@ int main(int argc, char **argv)
                 else
                         ask(name, text, &tally, verbose);
         }
+        if (only_vectors)
+                return 0;
         qsort(tally.times, tally.time_count, sizeof(double), compare);
         printf("{\"items\": %zu, \"bytes_per_item\": %.0f, \"asked\": %zu, \"r1\": %.4f, "
                "\"r10\": %.4f, \"none_asked\": %zu, \"none_wrong\": %.4f, \"p50_us\": %.0f, "
