@@ -534,9 +534,10 @@ def test_what_was_acknowledged_survives_kill_9(private_stack):
                     answer = api.post("/v1/memories", json={"content": text})
                     if answer.status_code != 201:
                         return
-                    acknowledged[text] = answer.json()["id"]
-                    if n % 5 == 0 and api.delete(f"/v1/memories/{answer.json()['id']}").status_code == 204:
-                        forgotten[text] = acknowledged.pop(text)
+                    if n % 5:
+                        acknowledged[text] = answer.json()["id"]
+                    elif api.delete(f"/v1/memories/{answer.json()['id']}").status_code == 204:
+                        forgotten[text] = answer.json()["id"]
                 except Exception:
                     return
 
