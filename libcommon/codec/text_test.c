@@ -267,10 +267,13 @@ static void test_bare_text(CM_UNUSED void **state)
                 { "ﬁn ２０", "fin 20" },
                 { "", "" },
         };
+        struct cm_arena arena;
 
+        cm_arena_init(&arena, 1024);
         for (size_t i = 0; i < CM_COUNT(rows); i++)
                 assert_string_equal(cm_text_bare(&arena, cm_str_from(rows[i][0])).data, rows[i][1]);
         assert_null(cm_text_bare(&arena, cm_str_from("\xff")).data);
+        cm_arena_deinit(&arena);
 }
 
 static void test_words(CM_UNUSED void **state)

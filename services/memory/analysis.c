@@ -172,12 +172,11 @@ static void set_concept(struct token *token, uint64_t concept)
 
 static void find_concept(const struct analyser *analyser, struct token *token)
 {
-        uint64_t concept = look_up(&analyser->concepts, token, true);
+        uint64_t found = look_up(&analyser->concepts, token, true)
+                                 ?: table_get(&analyser->concepts, token->canonical);
 
-        if (!concept)
-        concept = table_get(&analyser->concepts, token->canonical);
-        if (concept)
-                set_concept(token, concept);
+        if (found != 0)
+                set_concept(token, found);
 }
 
 static uint64_t phrase_key(uint64_t first, uint64_t second)

@@ -25,7 +25,7 @@ struct embedder {
         const char *name;
         /* Whether it works: 0 or an error. May suspend. */
         int (*embed)(struct embedder *embedder, const struct analysis *text,
-                     struct embedding *embedding_r) CM_MUST_CHECK;
+                     struct embedding *embedding_r);
         void (*free)(struct embedder *embedder);
 };
 

@@ -18,13 +18,12 @@ struct vector_store_kind {
         const char *name;
         struct vector_store *(*open)(void);
         /* Both may suspend when the store is elsewhere. */
-        int (*put)(struct vector_store *store, size_t place,
-                   const struct embedding *embedding) CM_MUST_CHECK;
-        int (*remove)(struct vector_store *store, size_t place) CM_MUST_CHECK;
+        int (*put)(struct vector_store *store, size_t place, const struct embedding *embedding);
+        int (*remove)(struct vector_store *store, size_t place);
         /* The cosine of the query with the vector of each place below `count`; 0 where there is
          * none, or where the store did not look because it is far. */
         int (*compare)(struct vector_store *store, const struct embedding *query, float *cosines_r,
-                       size_t count) CM_MUST_CHECK;
+                       size_t count);
         size_t (*bytes)(const struct vector_store *store);
         void (*free)(struct vector_store *store);
 };

@@ -110,7 +110,7 @@ static int remove_vector(struct vector_store *store, size_t place)
 struct rows {
         size_t count, run_count;
         uint16_t dimension[EMBEDDING_DIMENSIONS];
-        int16_t factor[EMBEDDING_DIMENSIONS];
+        int8_t factor[EMBEDDING_DIMENSIONS];
         uint16_t run_end[EMBEDDING_DIMENSIONS];
 };
 
