@@ -32,13 +32,13 @@ link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(patsubst -I%libmongoc-1.0,-isystem %libmongoc-1.0,$(patsubst -I%libbson-1.0,-isystem %libbson-1.0,$(shell pkg-config --cflags $(packages))))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
-LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -lm -lpthread
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -lstemmer -lm -lpthread
 
 ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 layers   := base sys codec store bus http service
-services := auth main-health scheduler
+services := auth main-health memory scheduler
 
 lib_src  := $(filter-out %_test.c,$(wildcard $(layers:%=libcommon/%/*.c)))
 lib_obj  := $(lib_src:%.c=$(out)/%.o)

@@ -108,6 +108,18 @@ def patient(auth, health):
 
 
 @pytest.fixture(scope="session")
+def memory(stack, auth):
+    """The memory daemon of the shared stack, with two workers; auth runs too, for tokens."""
+    return stack.daemon("memory", SALUS_WORKERS="2")
+
+
+@pytest.fixture
+def rememberer(auth, memory):
+    """Makes people who use memory: rememberer().memory.post("/v1/memories", …)."""
+    return lambda **about: client.register(auth.url, memory_url=memory.url, **about)
+
+
+@pytest.fixture(scope="session")
 def realdata() -> Path:
     """Real files that do not ship with the project; tests that need them are skipped where they are not."""
     if not REALDATA.is_dir():

@@ -42,6 +42,23 @@ struct cm_str cm_text_fold(struct cm_arena *arena, struct cm_str text)
         return map(arena, text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
 }
 
+struct cm_str cm_text_bare(struct cm_arena *arena, struct cm_str text)
+{
+        struct cm_str copy;
+        char *bytes;
+
+        if (!text.data || !is_ascii(text))
+                return map(arena, text,
+                           UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_COMPOSE |
+                                   UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | UTF8PROC_STRIPMARK);
+        copy = cm_arena_str(arena, text);
+        bytes = (char *)copy.data;
+        for (size_t i = 0; i < copy.len; i++)
+                if (bytes[i] >= 'A' && bytes[i] <= 'Z')
+                        bytes[i] += 'a' - 'A';
+        return copy;
+}
+
 static bool two_digits(const char *p, int max)
 {
         return isdigit((unsigned char)p[0]) && isdigit((unsigned char)p[1]) &&

@@ -10,6 +10,13 @@
 struct cm_str cm_text_nfc(struct cm_arena *arena, struct cm_str text);
 /* For comparing names and e-mail addresses: NFC, case-folded. */
 struct cm_str cm_text_fold(struct cm_arena *arena, struct cm_str text);
+/* For finding words: compatibility forms and case folded, without accents, niqqud and other marks,
+ * bidi controls and whatever else is not seen. Absent when not well-formed. */
+struct cm_str cm_text_bare(struct cm_arena *arena, struct cm_str text);
+/* Cuts the next word off well-formed text: a run of letters, digits and symbols such as emoji.
+ * Inside of a word an apostrophe, geresh or gershayim (or the ASCII quote that stands for it)
+ * between letters, and a point or comma between digits, belong to it. False at the end. */
+bool cm_text_next_word(struct cm_str *rest, struct cm_str *word_r);
 
 /* RFC 5321 lengths (64 @ 255, 254 in all), dot-atom local part or UTF-8 (RFC 6531), IDNA 2008
  * domain with at least two labels; no quoted local parts, no address literals. */

@@ -256,6 +256,53 @@ static void test_uris(CM_UNUSED void **state)
         check(rows, CM_COUNT(rows), cm_uri_is_valid);
 }
 
+static void test_bare_text(CM_UNUSED void **state)
+{
+        static const char *const rows[][2] = {
+                { "ABC xyz", "abc xyz" },
+                { "Café ÅNGSTRÖM", "cafe angstrom" },
+                { "straße", "strasse" },
+                { "אָלֶרְגִּי", "אלרגי" },
+                { "\u202bשלום\u202c\u200f", "שלום" },
+                { "ﬁn ２０", "fin 20" },
+                { "", "" },
+        };
+        struct cm_arena arena;
+
+        cm_arena_init(&arena, 1024);
+        for (size_t i = 0; i < CM_COUNT(rows); i++)
+                assert_string_equal(cm_text_bare(&arena, cm_str_from(rows[i][0])).data, rows[i][1]);
+        assert_null(cm_text_bare(&arena, cm_str_from("\xff")).data);
+        cm_arena_deinit(&arena);
+}
+
+static void test_words(CM_UNUSED void **state)
+{
+        static const char *const rows[][2] = {
+                { "I don't, do I?", "I|don't|do|I" },
+                { "'quoted' \"text\"", "quoted|text" },
+                { "צה\"ל ק״ג ג'ירפה", "צה\"ל|ק״ג|ג'ירפה" },
+                { "3.5 km, 1,000.", "3.5|km|1,000" },
+                { "a-b_c/d", "a|b|c|d" },
+                { "💤💤 ok", "💤💤|ok" },
+                { "...", "" },
+                { "", "" },
+                { "a\xff\xc3", "a" },
+                { "a' b", "a|b" },
+        };
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct cm_str rest = cm_str_from(rows[i][0]), word;
+                struct cm_buf all = { 0 };
+
+                cm_buf_add_str(&all, CM_STR(""));
+                while (cm_text_next_word(&rest, &word))
+                        cm_buf_printf(&all, "%s%.*s", all.len ? "|" : "", CM_STR_ARG(word));
+                assert_string_equal(all.len ? all.data : "", rows[i][1]);
+                cm_buf_deinit(&all);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -263,7 +310,8 @@ int main(void)
                 cmocka_unit_test(test_languages),      cmocka_unit_test(test_time_zones),
                 cmocka_unit_test(test_normal_forms),   cmocka_unit_test(test_more_emails),
                 cmocka_unit_test(test_more_languages), cmocka_unit_test(test_lines_and_clock_times),
-                cmocka_unit_test(test_uris),
+                cmocka_unit_test(test_uris),           cmocka_unit_test(test_bare_text),
+                cmocka_unit_test(test_words),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,24 @@ class Rig:
         return self.stack.daemon("main-health")
 
     @cached_property
+    def memory(self) -> Daemon:
+        return self.stack.daemon("memory")
+
+    def build_recall_program(self):
+        """tests/bench/memory_recall.c with the release objects: BUILD/memory_recall."""
+        BUILD.mkdir(parents=True, exist_ok=True)
+        objects = ROOT / "build/release-gcc"
+        subprocess.run(
+            ["gcc", "-O2", "-D_GNU_SOURCE", "-std=gnu17", f"-I{ROOT}/libcommon", f"-I{ROOT}/build/gen",
+             f"-I{ROOT}/services/memory", BENCH / "memory_recall.c", "-o", BUILD / "memory_recall",
+             *(objects / f"services/memory/{name}.o" for name in (
+                 "analysis", "embedding", "embedding_hash", "hebrew", "lexical_index", "lexicon", "recall_index",
+                 "stop_words", "term_table", "vector_store", "vector_store_embedded")),
+             *(objects / f"libsalus-{layer}.a" for layer in ("codec", "sys", "base")),
+             "-lstemmer", "-ljansson", "-lsodium", "-lcrypto", "-lutf8proc", "-lidn2", "-levent_core", "-levent_pthreads",
+             "-lpthread", "-lm"], check=True)
+
+    @cached_property
     def people(self) -> list[client.Person]:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(lambda _: client.register(self.auth.url, self.health.url), range(PEOPLE)))

@@ -1,4 +1,4 @@
-"""Both daemons against their own OpenAPI documents: schemathesis makes requests, valid and not, and checks every
+"""The daemons against their own OpenAPI documents: schemathesis makes requests, valid and not, and checks every
 answer. No 5xx, nothing undocumented, nothing invalid taken, nothing valid refused."""
 
 import os
@@ -50,3 +50,9 @@ def test_main_health_keeps_its_contract(health, patient):
 @pytest.mark.timeout(600)
 def test_scheduler_keeps_its_contract(scheduler, planner):
     check(scheduler, planner().token)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_memory_keeps_its_contract(memory, rememberer):
+    check(memory, rememberer().token)

@@ -41,7 +41,7 @@ class Echo(BaseHTTPRequestHandler):
 def gateway(workspace):
     """A gateway before two echoing services."""
     servers = []
-    for name in ("auth", "main-health"):
+    for name in ("auth", "main-health", "memory"):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         server.daemon_threads = True
         server.name = name
@@ -68,7 +68,7 @@ def heard(answer: httpx.Response) -> dict:
 
 
 def contract_paths():
-    for service in ("auth", "main-health"):
+    for service in ("auth", "main-health", "memory"):
         document = yaml.safe_load((ROOT / f"proto/http/{service}.yaml").read_text())
         for path, item in document["paths"].items():
             yield service, path, item, document
@@ -181,7 +181,7 @@ def test_guessing_passwords_is_slowed_down(api):
 def test_a_service_that_is_down_is_said_to_be(workspace):
     folder = workspace / "gateway-down"
     folder.mkdir()
-    gateway = Gateway(folder, 1, 1).start()
+    gateway = Gateway(folder, 1, 1, 1).start()
     try:
         answer = httpx.get(f"{gateway.url}/v1/me")
         problem(answer, 503, "unavailable")

@@ -18,9 +18,9 @@ class Api(httpx.Client):
 
 
 class Person:
-    """Somebody who registered. `auth` and `health` are signed-in clients of the two services."""
+    """Somebody who registered. `auth`, `health` and `memory` are signed-in clients of the services."""
 
-    def __init__(self, tokens: dict, email: str, auth_url: str, health_url: str | None):
+    def __init__(self, tokens: dict, email: str, auth_url: str, health_url: str | None, memory_url: str | None = None):
         self.email = email
         self.password = PASSWORD
         self.tokens = tokens
@@ -28,21 +28,22 @@ class Person:
         self.id = tokens["user"]["id"]
         self.auth = Api(auth_url, self.token)
         self.health = Api(health_url, self.token) if health_url else None
+        self.memory = Api(memory_url, self.token) if memory_url else None
 
 
 def new_email(name: str = "person") -> str:
     return f"{name}.{os.getpid()}.{next(_numbers)}@example.org"
 
 
-def register(auth_url: str, health_url: str | None = None, *, name: str = "person", language: str = "en",
-             time_zone: str = "UTC", **more) -> Person:
+def register(auth_url: str, health_url: str | None = None, *, memory_url: str | None = None, name: str = "person",
+             language: str = "en", time_zone: str = "UTC", **more) -> Person:
     """Registers a new person; each call another one."""
     email = new_email(name)
     body = {"email": email, "password": PASSWORD, "language": language, "time_zone": time_zone, **more}
     with Api(auth_url) as api:
         answer = api.post("/v1/auth/register", json=body)
     assert answer.status_code == 201, answer.text
-    return Person(answer.json(), email, auth_url, health_url)
+    return Person(answer.json(), email, auth_url, health_url, memory_url)
 
 
 def problem(answer: httpx.Response, status: int, code: str | None = None, pointer: str | None = None) -> dict:

@@ -45,6 +45,7 @@ class Stack:
             "auth": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4",
                      "SALUS_CONTACT_KEYS": self.contact_keys, "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
+            "memory": {},
             # Nothing listens there: a test that sends mail names its own sink.
             "scheduler": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_CONTACT_KEYS": self.contact_keys,
                           "SALUS_SMTP_URL": "smtp://127.0.0.1:9", "SALUS_SMTP_TLS": "none",

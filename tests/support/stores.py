@@ -16,7 +16,8 @@ import redis
 from support.paths import GEN, ROOT, postgres_bin
 from support.process import Process, free_port
 
-SERVICES = {"auth": "salus_auth", "main-health": "salus_health", "scheduler": "salus_scheduler"}
+SERVICES = {"auth": "salus_auth", "main-health": "salus_health", "memory": "salus_memory",
+            "scheduler": "salus_scheduler"}
 # Services that keep documents: name, database.
 DOCUMENTS = {"chat": "salus_chat"}
 

@@ -1,0 +1,126 @@
+"""Recall over HTTP, with words and vectors and the check against the database, against Chroma's query of the same vectors
+in its own process (without HTTP: that is Chroma's advantage here)."""
+
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.rig import BENCH, BUILD, Rig
+from bench.table import Row
+from support import client
+
+QUESTIONS = 200
+SUBJECTS = ("sister brother mother doctor boss neighbour trainer dentist cousin teacher nurse friend").split()
+THINGS = ("garden guitar bicycle pressure medicine migraine swimming yoga breakfast insulin holiday knee shoulder marathon "
+          "headache vitamin blanket recipe choir chess").split()
+DEEDS = "likes fears avoids planned cancelled praised changed repaired measured finished started explained".split()
+TIMES = "yesterday|in spring|after work|on Monday|at night|before lunch|last year|every week".split("|")
+
+
+def sentences(count: int) -> list[str]:
+    """Short texts as people would say them: words of a language are many, so half of them come from a large vocabulary."""
+    generator = random.Random(7)
+    made = {}
+    for number in itertools.count():
+        words = [f"{generator.choice('bdfgklmnprst')}{generator.choice('aeiou')}{generator.choice('bdglmnrst')}"
+                 f"{generator.choice('aeiou')}{generator.choice('klmnrst')}" for _ in range(3)]
+        made[f"My {generator.choice(SUBJECTS)} {generator.choice(DEEDS)} the {generator.choice(THINGS)} of {words[0]} "
+             f"{words[1]} with {words[2]} {generator.choice(TIMES)} {number}"] = None
+        if len(made) == count:
+            return list(made)
+
+
+def questions(texts: list[str]) -> list[str]:
+    """Some words of a text that is there."""
+    generator = random.Random(11)
+    chosen = generator.sample(texts, QUESTIONS)
+    return [" ".join(generator.sample(text.split()[1:-1], 4)) for text in chosen]
+
+
+def store(rig: Rig, person: client.Person, texts: list[str]):
+    """Through the route once a text, from a few connections."""
+    def put(part):
+        with client.Api(rig.memory.url, person.token) as api:
+            for text in part:
+                answer = api.post("/v1/memories", json={"content": text})
+                assert answer.status_code == 201, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, [texts[start::8] for start in range(8)]))
+
+
+def vectors(texts: list[str]) -> list[list[float]]:
+    """The embedded embedder's own, from a program that prints them."""
+    program = BUILD / "memory_recall"
+    done = subprocess.run([program, "--vectors"], input="\n".join(texts) + "\n", capture_output=True, text=True, check=True)
+    return [[float(value) for value in line.split()] for line in done.stdout.splitlines()]
+
+
+def chroma(items: list[list[float]], asked: list[list[float]]) -> dict:
+    venv = BUILD / "chroma"
+    if not (venv / "bin/python").exists():
+        subprocess.run([os.environ.get("PYTHON", "python3"), "-m", "venv", venv], check=True)
+        subprocess.run([venv / "bin/pip", "install", "-q", "-r", BENCH / "peers/chroma/requirements.txt"], check=True)
+    done = subprocess.run([venv / "bin/python", BENCH / "peers/chroma/ask.py"],
+                          input=json.dumps({"items": items, "questions": asked}) + "\n", capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(f"chroma: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def nearest(items: list[list[float]], question: list[float]) -> list[int]:
+    """The ten nearest by looking at all: what is right."""
+    scores = [(-sum(a * b for a, b in zip(item, question, strict=True) if b), place) for place, item in enumerate(items)]
+    return [place for _, place in sorted(scores)[:10]]
+
+
+def recall(rig: Rig):
+    rig.build_recall_program()
+    return [row for count in (1000, 20_000) for row in recall_of(rig, count)]
+
+
+def recall_of(rig: Rig, count: int):
+    person = client.register(rig.auth.url, memory_url=rig.memory.url)
+    texts = sentences(count)
+    asked = questions(texts)
+    store(rig, person, texts)
+    row = Row(f"recall among {count:,} of one person, p50", "ms", "Chroma, same vectors, in process", 1, at_most=True,
+              absolute=True)
+    tail = Row(f"recall among {count:,} of one person, p99", "ms")
+    items, asked_vectors = vectors(texts), vectors(asked)
+    with client.Api(rig.memory.url, person.token) as api:
+        api.post("/v1/memories/recall", json={"query": asked[0]})  # makes the index
+        for _ in range(3):
+            times = []
+            for question in asked:
+                begin = time.perf_counter()
+                answer = api.post("/v1/memories/recall", json={"query": question})
+                times.append((time.perf_counter() - begin) * 1000)
+                assert answer.status_code == 200, answer.text
+            row.ours.append(statistics.median(times))
+            tail.ours.append(statistics.quantiles(times, n=100)[98])
+            peer = chroma(items, asked_vectors)
+            row.references.append(statistics.median(peer["times"]) * 1000)
+    right = [nearest(items, question) for question in asked_vectors[:20]]
+    share = sum(len(set(a) & set(b)) for a, b in zip(right, peer["found"], strict=False)) / sum(map(len, right))
+    row.checked = f"each question's text is found; Chroma finds {share:.1%} of the nearest"
+    if not all_found(rig, person, texts):
+        row.checked = "VOID: a text was not found by its own words"
+    return [row, tail]
+
+
+def all_found(rig: Rig, person: client.Person, texts: list[str]) -> bool:
+    with client.Api(rig.memory.url, person.token) as api:
+        for text in texts[:: max(len(texts) // 100, 1)]:
+            answer = api.post("/v1/memories/recall", json={"query": text, "limit": 1}).json()
+            if [item["memory"]["content"] for item in answer["items"]] != [text]:
+                return False
+    return True
+
+
+ROWS = {"recall": recall}
