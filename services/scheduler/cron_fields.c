@@ -218,7 +218,7 @@ static uint32_t chosen(const struct cron_scanner *s, uint32_t count)
 {
         uint64_t x = s->seed + ((uint64_t)s->field + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
-        return (uint32_t)(spread_mix(x) % count);
+        return count > 1 ? (uint32_t)(spread_mix(x) % count) : 0;
 }
 
 static bool read_spread_range(struct cron_scanner *s, struct item *item)
