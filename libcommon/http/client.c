@@ -9,17 +9,27 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "http/transfers.h"
 #include "sys/fiber.h"
 #include "sys/log.h"
 
+/*
+ * libcurl says which sockets and what timer it wants; the loop tells it when they are ready. All of
+ * its work is done in those calls, on the loop's stack: a fiber only adds its transfer and waits.
+ */
 #define DEFAULT_CONNECTIONS 16
 #define DEFAULT_CONNECT_US  (5 * CM_SECOND)
 #define DEFAULT_MAX_REPLY   (1 << 20)
 
 struct cm_client {
         struct cm_client_config config;
-        struct cm_transfers *transfers;
+        CURLM *multi;
+        struct cm_timer *timer;
+};
+
+struct socket_watch {
+        struct cm_client *client;
+        curl_socket_t fd;
+        struct cm_watch *watch;
 };
 
 /* One call under way; lives on the fiber's stack. */
@@ -27,15 +37,89 @@ struct transfer {
         struct cm_client_call *call;
         CURL *easy;
         struct curl_slist *headers;
-        int result; /* CURLcode */
+        struct cm_wait wait;
+        CURLcode result;
         int64_t received;
         int error; /* ours, when a callback of ours ended it */
 };
 
+/* ---- what libcurl asks of the loop */
+
+static void reap(struct cm_client *client)
+{
+        struct CURLMsg *message;
+        struct transfer *transfer;
+        int left;
+
+        while ((message = curl_multi_info_read(client->multi, &left))) {
+                if (message->msg != CURLMSG_DONE)
+                        continue;
+                curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+                transfer->result = message->data.result;
+                cm_wait_done(&transfer->wait, 0);
+        }
+}
+
+static void on_timer(void *arg)
+{
+        struct cm_client *client = arg;
+        int running;
+
+        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        reap(client);
+}
+
+static int want_timer(CURLM *multi CM_UNUSED, long delay_ms, void *arg)
+{
+        struct cm_client *client = arg;
+
+        if (delay_ms < 0)
+                cm_timer_stop(client->timer);
+        else
+                cm_timer_start(client->timer, delay_ms * CM_MILLISECOND);
+        return 0;
+}
+
+static void on_socket(void *arg, int events)
+{
+        const struct socket_watch *it = arg;
+        struct cm_client *client = it->client;
+        int running, mask = (events & CM_READABLE ? CURL_CSELECT_IN : 0) |
+                            (events & CM_WRITABLE ? CURL_CSELECT_OUT : 0);
+
+        /* May free `it`. */
+        curl_multi_socket_action(client->multi, it->fd, mask, &running);
+        reap(client);
+}
+
+static int want_socket(CURL *easy CM_UNUSED, curl_socket_t fd, int what, void *arg, void *known)
+{
+        struct cm_client *client = arg;
+        struct socket_watch *it = known;
+
+        if (what == CURL_POLL_REMOVE) {
+                if (it) {
+                        cm_watch_free(&it->watch);
+                        cm_free(it);
+                }
+                curl_multi_assign(client->multi, fd, NULL);
+                return 0;
+        }
+        if (!it) {
+                it = CM_NEW(struct socket_watch);
+                it->client = client;
+                it->fd = fd;
+                it->watch = cm_watch_new(client->config.loop, fd, on_socket, it);
+                curl_multi_assign(client->multi, fd, it);
+        }
+        cm_watch_set(it->watch, (what & CURL_POLL_IN ? CM_READABLE : 0) |
+                                        (what & CURL_POLL_OUT ? CM_WRITABLE : 0));
+        return 0;
+}
+
 int cm_client_new(const struct cm_client_config *config, struct cm_client **client_r)
 {
         struct cm_client *client = CM_NEW(struct cm_client);
-        int r;
 
         client->config = *config;
         if (!client->config.max_connections)
@@ -44,20 +128,32 @@ int cm_client_new(const struct cm_client_config *config, struct cm_client **clie
                 client->config.connect_us = DEFAULT_CONNECT_US;
         if (!client->config.user_agent)
                 client->config.user_agent = "salus";
-        r = cm_transfers_new(config->loop, client->config.max_connections, &client->transfers);
-        if (r)
+        client->timer = cm_timer_new(config->loop, on_timer, client);
+        client->multi = curl_global_init(CURL_GLOBAL_DEFAULT) ? NULL : curl_multi_init();
+        if (!client->multi) {
                 cm_client_free(&client);
-        else
-                *client_r = client;
-        return r;
+                return -CM_E_INTERNAL;
+        }
+        curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
+        curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+        curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, want_timer);
+        curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+        curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                          (long)client->config.max_connections);
+        *client_r = client;
+        return 0;
 }
 
 void cm_client_free(struct cm_client **client)
 {
-        if (!*client)
+        struct cm_client *it = *client;
+
+        if (!it)
                 return;
-        cm_transfers_free(&(*client)->transfers);
-        cm_free(*client);
+        if (it->multi)
+                curl_multi_cleanup(it->multi);
+        cm_timer_free(&it->timer);
+        cm_free(it);
         *client = NULL;
 }
 
@@ -190,6 +286,7 @@ static void set_up(struct transfer *transfer, const struct cm_client_config *con
         const struct cm_client_call *call = transfer->call;
         CURL *easy = transfer->easy;
 
+        curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
         curl_easy_setopt(easy, CURLOPT_URL, call->url);
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -216,9 +313,13 @@ static int run(struct cm_client *client, struct transfer *transfer)
         int r;
 
         set_up(transfer, &client->config);
-        r = cm_transfers_run(client->transfers, transfer->easy, &transfer->result);
+        cm_wait_init(&transfer->wait);
+        if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
+                return -CM_E_INTERNAL;
+        r = cm_wait_for(&transfer->wait);
         if (r == 0)
                 take_reply(transfer);
+        curl_multi_remove_handle(client->multi, transfer->easy);
         return r < 0 ? r : outcome(transfer);
 }
 

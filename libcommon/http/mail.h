@@ -8,8 +8,10 @@
 #include "sys/loop.h"
 
 /*
- * Handing mail to a server (SMTP, RFC 5321), over libcurl. A call suspends the fiber and ends at
- * its deadline. Connections are kept for the next message. http/mail_message.h builds what is sent.
+ * Handing mail to a server (SMTP, RFC 5321), over libcurl, on threads of its own: libcurl waits for
+ * a server's answer when it takes leave of it, and a server may let it wait. A call suspends the
+ * fiber and ends at its deadline. Connections are kept for the next message. http/mail_message.h
+ * builds what is sent.
  */
 struct cm_mailer;
 
@@ -23,13 +25,15 @@ struct cm_mailer_config {
         const char *user;     /* NULL: without signing in */
         const char *password;
         const char *hello;      /* our name for EHLO: a domain */
-        size_t max_connections; /* further messages wait. 0: 4 */
+        size_t max_connections; /* threads; further messages wait. 0: 4 */
         int64_t connect_us;     /* time for name, connection and TLS. 0: 5 s */
 };
 
 /* -CM_E_CONFIG when the URL is none of ours. Texts of the config must live as long as the mailer.
  */
 int cm_mailer_new(const struct cm_mailer_config *config, struct cm_mailer **mailer_r) CM_MUST_CHECK;
+/* Breaks off what is under way; it ends like a lost connection. */
+void cm_mailer_cut(struct cm_mailer *mailer);
 /* No message may be under way. */
 void cm_mailer_free(struct cm_mailer **mailer);
 

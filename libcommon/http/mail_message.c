@@ -8,7 +8,7 @@
 #include "http/mail.h"
 
 enum {
-        WORD_BYTES = 45, /* in one encoded-word: 60 of its 75 characters */
+        WORD_BYTES = 39, /* in one encoded-word: with the field's name a line of 73 characters */
         LINE_BYTES = 57, /* in one line of the body: 76 characters */
         MAX_ADDRESS = 254,
 };
@@ -107,7 +107,7 @@ bool cm_mail_message_write(const struct cm_mail_message *message, struct cm_buf 
         cm_buf_add_str(out, CM_STR("\r\nFrom: "));
         if (message->from_name.data)
                 add_words(out, message->from_name);
-        cm_buf_printf(out, " <%.*s>\r\nTo: <%.*s>\r\n", CM_STR_ARG(message->from),
+        cm_buf_printf(out, "\r\n <%.*s>\r\nTo: <%.*s>\r\n", CM_STR_ARG(message->from),
                       CM_STR_ARG(message->to));
         cm_buf_printf(out, "Message-ID: <%.*s>\r\nSubject: ", CM_STR_ARG(message->id));
         add_words(out, message->subject);

@@ -24,7 +24,7 @@ static struct cm_mail_message plain(void)
 static void a_message(void **state CM_UNUSED)
 {
         static const char expected[] = "Date: Sun, 29 Nov 2026 00:00:00 +0000\r\n"
-                                       "From: =?utf-8?B?U2FsdXM=?= <salus@example.org>\r\n"
+                                       "From: =?utf-8?B?U2FsdXM=?=\r\n <salus@example.org>\r\n"
                                        "To: <dana@example.org>\r\n"
                                        "Message-ID: <0a.0@example.org>\r\n"
                                        "Subject: =?utf-8?B?16fXlyDXkNeqINeU16rXqNeV16TXlA==?=\r\n"

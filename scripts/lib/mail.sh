@@ -12,7 +12,8 @@ start_mail_sink() {
     ((EUID != 0)) || chown "$RUN_USER:" "$DATA/mail"
     chmod 700 "$DATA/mail"
     cp "$ROOT/scripts/lib/mail_sink.py" "$DATA/bin/mail_sink.py"
-    start_process mail "$(command -v python3)" "$DATA/bin/mail_sink.py" "$PORT_MAIL" "$DATA/mail"
+    # Debian's own: another one of PATH may be out of reach for the servers' user.
+    start_process mail "$(PATH=/usr/bin:/bin command -v python3 || command -v python3)" "$DATA/bin/mail_sink.py" "$PORT_MAIL" "$DATA/mail"
   fi
   await_process mail 30 mail_sink_answers
   step "mail sink    127.0.0.1:$PORT_MAIL"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A mail server that delivers nothing: each message becomes a file, to be read by people and tests.
+"""A mail server that delivers nothing: each message becomes two files, NUMBER-ADDRESS.eml as it came and .txt
+to be read.
 
     mail_sink.py PORT FOLDER
 
@@ -146,7 +147,19 @@ class Sink:
         path = self.folder / f"{self.count:06}-{re.sub('[^A-Za-z0-9@._+-]', '_', to[0])}.eml"
         envelope = f"X-Envelope-From: {sender}\r\nX-Envelope-To: {', '.join(to)}\r\n".encode()
         path.with_suffix(".new").write_bytes(envelope + message)
+        self.explain(path.with_suffix(".txt"), message)
         os.replace(path.with_suffix(".new"), path)
+
+    @staticmethod
+    def explain(path: Path, message: bytes):
+        """The same for people's eyes: what a mail program would show."""
+        read = email.message_from_bytes(message, policy=email.policy.default)
+        head = "".join(f"{name}: {read[name]}\n" for name in ("From", "To", "Date", "Subject") if read[name])
+        try:
+            body = read.get_body(("plain",)).get_content()
+        except (AttributeError, KeyError, LookupError, UnicodeError):
+            body = "(not a plain text)\n"
+        path.write_text(f"{head}\n{body}", encoding="utf-8", errors="replace")
 
     def messages(self, to: str | None = None) -> list:
         """What is there, oldest first, as email.message.EmailMessage."""

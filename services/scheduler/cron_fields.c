@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cron_internal.h"
+#include "spread.h"
 
 /*
  * A field is a list of items: '*', a value, a-b, each of the last two kinds of range with "/step".
@@ -213,20 +214,11 @@ static bool read_step(struct cron_scanner *s, struct item *item)
 
 /* ---- H: a value that the schedule's id chooses */
 
-static uint64_t mix(uint64_t x) /* the finaliser of splitmix64 */
-{
-        x ^= x >> 30;
-        x *= UINT64_C(0xbf58476d1ce4e5b9);
-        x ^= x >> 27;
-        x *= UINT64_C(0x94d049bb133111eb);
-        return x ^ x >> 31;
-}
-
 static uint32_t chosen(const struct cron_scanner *s, uint32_t count)
 {
         uint64_t x = s->seed + ((uint64_t)s->field + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
-        return (uint32_t)(mix(x) % count);
+        return count > 1 ? (uint32_t)(spread_mix(x) % count) : 0;
 }
 
 static bool read_spread_range(struct cron_scanner *s, struct item *item)

@@ -1,19 +1,11 @@
 #include "due_rules.h"
 
 #include "schemas.h"
-
-static uint64_t mix(uint64_t x) /* the finaliser of splitmix64 */
-{
-        x ^= x >> 30;
-        x *= UINT64_C(0xbf58476d1ce4e5b9);
-        x ^= x >> 27;
-        x *= UINT64_C(0x94d049bb133111eb);
-        return x ^ x >> 31;
-}
+#include "spread.h"
 
 cm_time due_rules_run_at(const struct due_case *due, cm_time nominal)
 {
-        uint64_t share = mix(due->seed ^ mix((uint64_t)(nominal / CM_SECOND)));
+        uint64_t share = spread_mix(due->seed ^ spread_mix((uint64_t)(nominal / CM_SECOND)));
         int64_t span = due->jitter_us;
         struct cron_firing next;
 

@@ -17,6 +17,7 @@ enum { MAX_CLAIM = 100 };
 #define LEAST_PATIENCE (CM_SECOND / 4)
 #define MAX_PATIENCE   (5 * CM_SECOND)
 #define STEP_TIME      (30 * CM_SECOND)
+#define FAREWELL       (3 * CM_SECOND)
 #define SWEEP_EVERY    CM_MINUTE
 #define TIDY_EVERY     CM_HOUR
 
@@ -223,6 +224,20 @@ void engine_wake(struct engine *engine)
         cm_cond_signal(&engine->wake);
 }
 
+/* Messages that are nearly out get a moment; a server that lets us wait does not hold us up. What
+ * is cut off is tried again, by whoever is there. */
+static void await_senders(struct engine *engine)
+{
+        int64_t before = cm_fiber_deadline_us(), soon = cm_monotonic_us() + FAREWELL;
+
+        (void)cm_fiber_set_deadline(before < soon ? before : soon);
+        while (engine->sending > 0 && cm_cond_wait(&engine->wake) == 0)
+                ;
+        (void)cm_fiber_set_deadline(before);
+        if (engine->sending > 0)
+                cm_mailer_cut(engine->sender.mailer);
+}
+
 void engine_stop(struct engine **engine)
 {
         struct engine *it = *engine;
@@ -233,6 +248,7 @@ void engine_stop(struct engine **engine)
         cm_cond_signal(&it->wake);
         while (!it->has_ended && cm_cond_wait(&it->ended) == 0)
                 ;
+        await_senders(it);
         if (cm_group_join(&it->senders))
                 cm_log(CM_LOG_WARN, "messages that were under way are left to their leases");
         CM_ASSERT(it->has_ended);

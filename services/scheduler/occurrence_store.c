@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "codec/uuid5.h"
+#include "row_values.h"
 #include "schedule_store.h"
 
 struct cm_uuid occurrence_id(const struct cm_uuid *schedule, cm_time nominal_at)
@@ -28,29 +29,6 @@ struct cm_uuid occurrence_delivery_id(const struct cm_uuid *occurrence, int numb
         " acked_at, snoozed_until, medication_name, dose_value, dose_unit, snoozes, medication_id"
 enum { SNOOZES_COLUMN = 14, MEDICATION_COLUMN = 15, MAX_SNOOZES = 50 };
 
-static uint8_t take_text(const struct cm_pg_result *result, int row, int column,
-                         struct cm_arena *arena, struct cm_str *text_r)
-{
-        *text_r = cm_arena_str(arena, cm_pg_text(result, row, column));
-        return text_r->data ? CM_PRESENT : CM_ABSENT;
-}
-
-static uint8_t take_time(const struct cm_pg_result *result, int row, int column, cm_time *time_r)
-{
-        if (cm_pg_is_null(result, row, column))
-                return CM_ABSENT;
-        *time_r = cm_pg_time(result, row, column);
-        return CM_PRESENT;
-}
-
-static uint8_t take_enum(const struct cm_pg_result *result, int row, int column, int32_t *value_r)
-{
-        if (cm_pg_is_null(result, row, column))
-                return CM_ABSENT;
-        *value_r = (int32_t)cm_pg_int(result, row, column);
-        return CM_PRESENT;
-}
-
 static void take(const struct cm_pg_result *result, int row, struct cm_arena *arena,
                  struct occurrence *o)
 {
@@ -62,17 +40,14 @@ static void take(const struct cm_pg_result *result, int row, struct cm_arena *ar
                 .state = (int32_t)cm_pg_int(result, row, 5),
                 .recorded_at = cm_pg_time(result, row, 6),
         };
-        (void)take_text(result, row, 2, arena, &o->name);
-        o->has_adjusted = take_enum(result, row, 7, &o->adjusted);
-        o->has_ack = take_enum(result, row, 8, &o->ack);
-        o->has_acked_at = take_time(result, row, 9, &o->acked_at);
-        o->has_snoozed_until = take_time(result, row, 10, &o->snoozed_until);
-        o->has_medication_name = take_text(result, row, 11, arena, &o->medication_name);
-        o->has_medication_id =
-                cm_pg_is_null(result, row, MEDICATION_COLUMN) ? CM_ABSENT : CM_PRESENT;
-        if (o->has_medication_id == CM_PRESENT)
-                o->medication_id = cm_pg_uuid(result, row, MEDICATION_COLUMN);
-        o->has_dose = take_text(result, row, 13, arena, &o->dose.unit);
+        (void)row_text(result, row, 2, arena, &o->name);
+        o->has_adjusted = row_enum(result, row, 7, &o->adjusted);
+        o->has_ack = row_enum(result, row, 8, &o->ack);
+        o->has_acked_at = row_time(result, row, 9, &o->acked_at);
+        o->has_snoozed_until = row_time(result, row, 10, &o->snoozed_until);
+        o->has_medication_name = row_text(result, row, 11, arena, &o->medication_name);
+        o->has_medication_id = row_uuid(result, row, MEDICATION_COLUMN, &o->medication_id);
+        o->has_dose = row_text(result, row, 13, arena, &o->dose.unit);
         if (o->has_dose == CM_PRESENT)
                 o->dose.value = cm_pg_real(result, row, 12);
 }
@@ -86,9 +61,9 @@ static void take_delivery(const struct cm_pg_result *result, int row, struct del
                 .attempts = cm_pg_int(result, row, 4),
                 .created_at = cm_pg_time(result, row, 8),
         };
-        d->has_failure = take_enum(result, row, 5, &d->failure);
-        d->has_next_attempt_at = take_time(result, row, 6, &d->next_attempt_at);
-        d->has_sent_at = take_time(result, row, 7, &d->sent_at);
+        d->has_failure = row_enum(result, row, 5, &d->failure);
+        d->has_next_attempt_at = row_time(result, row, 6, &d->next_attempt_at);
+        d->has_sent_at = row_time(result, row, 7, &d->sent_at);
 }
 
 static const struct cm_pg_statement read_deliveries = {

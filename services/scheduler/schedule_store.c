@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "row_values.h"
 #include "sys/log.h"
 
 /* ---- sealed texts */
@@ -42,21 +43,6 @@ static uint8_t unseal(struct scheduler *scheduler, struct cm_arena *arena, const
 
 /* ---- reading */
 
-static uint8_t take_text(const struct cm_pg_result *result, int row, int column,
-                         struct cm_arena *arena, struct cm_str *text_r)
-{
-        *text_r = cm_arena_str(arena, cm_pg_text(result, row, column));
-        return text_r->data ? CM_PRESENT : CM_ABSENT;
-}
-
-static uint8_t take_time(const struct cm_pg_result *result, int row, int column, cm_time *time_r)
-{
-        if (cm_pg_is_null(result, row, column))
-                return CM_ABSENT;
-        *time_r = cm_pg_time(result, row, column);
-        return CM_PRESENT;
-}
-
 static void take_rules(const struct cm_pg_result *result, int row, struct schedule_record *view)
 {
         view->schedule_type = (int32_t)cm_pg_int(result, row, 5);
@@ -79,10 +65,10 @@ static void take_times(const struct cm_pg_result *result, int row, struct stored
 
         schedule->anchor_at = cm_pg_time(result, row, 25);
         view->is_active = cm_pg_bool(result, row, 26);
-        view->has_paused_until = take_time(result, row, 28, &view->paused_until);
-        schedule->has_next = take_time(result, row, 29, &schedule->next_nominal) == CM_PRESENT;
-        view->has_next_run_at = take_time(result, row, 30, &view->next_run_at);
-        view->has_last_run_at = take_time(result, row, 31, &view->last_run_at);
+        view->has_paused_until = row_time(result, row, 28, &view->paused_until);
+        schedule->has_next = row_time(result, row, 29, &schedule->next_nominal) == CM_PRESENT;
+        view->has_next_run_at = row_time(result, row, 30, &view->next_run_at);
+        view->has_last_run_at = row_time(result, row, 31, &view->last_run_at);
         schedule->rule_hash = cm_pg_int(result, row, 33);
         view->created_at = cm_pg_time(result, row, 34);
         view->updated_at = cm_pg_time(result, row, 35);
@@ -94,25 +80,23 @@ static void take_content(struct scheduler *scheduler, struct cm_arena *arena,
 {
         struct schedule_record *view = &schedule->view;
 
-        view->has_description = take_text(result, row, 4, arena, &view->description);
-        (void)take_text(result, row, 17, arena, &schedule->sealed_email);
-        (void)take_text(result, row, 18, arena, &schedule->sealed_phone);
+        view->has_description = row_text(result, row, 4, arena, &view->description);
+        (void)row_text(result, row, 17, arena, &schedule->sealed_email);
+        (void)row_text(result, row, 18, arena, &schedule->sealed_phone);
         view->has_email =
                 unseal(scheduler, arena, "email", &view->id, schedule->sealed_email, &view->email);
         view->has_phone_number = unseal(scheduler, arena, "phone_number", &view->id,
                                         schedule->sealed_phone, &view->phone_number);
-        view->has_assistant_id = take_text(result, row, 19, arena, &view->assistant_id);
-        view->has_medication_name = take_text(result, row, 20, arena, &view->medication_name);
-        view->has_medication_id = cm_pg_is_null(result, row, 36) ? CM_ABSENT : CM_PRESENT;
-        if (view->has_medication_id == CM_PRESENT)
-                view->medication_id = cm_pg_uuid(result, row, 36);
-        view->has_dose = take_text(result, row, 22, arena, &view->dose.unit);
+        view->has_assistant_id = row_text(result, row, 19, arena, &view->assistant_id);
+        view->has_medication_name = row_text(result, row, 20, arena, &view->medication_name);
+        view->has_medication_id = row_uuid(result, row, 36, &view->medication_id);
+        view->has_dose = row_text(result, row, 22, arena, &view->dose.unit);
         if (view->has_dose == CM_PRESENT)
                 view->dose.value = cm_pg_real(result, row, 21);
         view->custom_metadata = cm_arena_str(arena, cm_pg_jsonb(result, row, 23));
         view->has_custom_metadata = view->custom_metadata.data ? CM_PRESENT : CM_ABSENT;
-        view->has_context_summary = take_text(result, row, 24, arena, &view->context_summary);
-        view->has_pause_reason = take_text(result, row, 27, arena, &view->pause_reason);
+        view->has_context_summary = row_text(result, row, 24, arena, &view->context_summary);
+        view->has_pause_reason = row_text(result, row, 27, arena, &view->pause_reason);
 }
 
 void schedule_store_take(struct scheduler *scheduler, struct cm_arena *arena,
@@ -125,10 +109,10 @@ void schedule_store_take(struct scheduler *scheduler, struct cm_arena *arena,
         view->id = cm_pg_uuid(result, row, 0);
         view->user_id = cm_pg_uuid(result, row, 1);
         view->version = cm_pg_int(result, row, 2);
-        (void)take_text(result, row, 3, arena, &view->name);
-        (void)take_text(result, row, 6, arena, &view->cron_expression);
-        (void)take_text(result, row, 7, arena, &view->timezone);
-        (void)take_text(result, row, 32, arena, &schedule_r->tz_version);
+        (void)row_text(result, row, 3, arena, &view->name);
+        (void)row_text(result, row, 6, arena, &view->cron_expression);
+        (void)row_text(result, row, 7, arena, &view->timezone);
+        (void)row_text(result, row, 32, arena, &schedule_r->tz_version);
         take_rules(result, row, view);
         take_times(result, row, schedule_r);
         take_content(scheduler, arena, result, row, schedule_r);

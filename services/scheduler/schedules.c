@@ -55,8 +55,6 @@ static int refuse(struct cm_request *request, int outcome, const struct cron_fau
         char text[CRON_FAULT_TEXT_SIZE];
 
         switch (outcome) {
-        case SCHEDULE_NOT_FOUND:
-                return cm_reply_not_found(request);
         case SCHEDULE_NEVER_FIRES:
                 return scheduler_problem(request, CM_CODE_NEVER_FIRES, CM_STR_NONE, NULL);
         case SCHEDULE_BAD_EXPRESSION:
@@ -123,7 +121,9 @@ int schedule_read(struct cm_request *request, const struct schedule_read_params 
         int r = schedule_store_read(cm_request_service(request), cm_request_arena(request),
                                     user_of(request), &params->id, &schedule);
 
-        return r ? refuse(request, r, NULL) : reply_schedule(request, &schedule);
+        if (r == SCHEDULE_NOT_FOUND)
+                return cm_reply_not_found(request);
+        return r ? r : reply_schedule(request, &schedule);
 }
 
 static int open_place(struct cm_request *request, const struct schedule_list_params *params,

@@ -48,7 +48,8 @@ def speeds(command: list[str]) -> dict[str, float]:
 
 
 def cron_next(_: Rig):
-    """Each walks from run to run through twelve years, in turns."""
+    """Each walks from run to run through twelve years, in turns; a second of the processor, not of
+    the clock, so that what else runs does not count."""
     programs = {"ours": ours(), "robfig/cron 3.0.1": robfig(), "croner 11": croner()}
     rows = {(expression, peer): Row(f"next() of {expression}", "/s", peer, 500_000 if expression == RARE else 2_000_000, absolute=True)
             for expression in EXPRESSIONS for peer in list(programs)[1:]}

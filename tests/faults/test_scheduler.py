@@ -226,3 +226,20 @@ def test_zones_change_and_vanish(private_stack, sink, tmp_path):
     answer = dana.api.patch(f"/v1/schedules/{kept['id']}", content=json.dumps({"timezone": "Nowhere/Land"}),
                             headers={"Content-Type": "application/merge-patch+json"})
     assert answer.status_code == 422
+
+
+def test_a_mail_server_that_hangs_holds_nobody_up(private_stack, scheduler, sink):
+    """Requests are answered meanwhile, and the daemon ends in time and in order; the message goes out later."""
+    dana, = people(private_stack, scheduler)
+    sink.sink.fault = lambda stage, to: "hang" if stage == "received" else None
+    patient = private_stack.daemon("scheduler", name="patient", start=False, SALUS_SMTP_URL=f"smtp://127.0.0.1:{sink.port}",
+                                   SALUS_SMTP_TIMEOUT="60s")
+    scheduler.stop()
+    patient.start()
+    dana.api = Api(patient.url, dana.token)
+    schedule(dana, in_seconds(1))
+    eventually(lambda: private_stack.postgres.rows(NAME, "SELECT FROM deliveries WHERE state = 2"), within=20)
+    assert dana.api.get("/v1/occurrences", timeout=5).status_code == 200
+    assert patient.stop(within=12) == 0
+    row, = private_stack.postgres.rows(NAME, "SELECT state, attempts FROM deliveries")
+    assert row == (1, 1), "it waits for its next attempt"

@@ -6,10 +6,18 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/robfig/cron/v3"
 )
+
+// What this process had of the processor.
+func cpu() time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
 
 func main() {
 	zone, err := time.LoadLocation(os.Args[1])
@@ -27,8 +35,8 @@ func main() {
 			fmt.Printf("%s\t0\n", lines.Text())
 			continue
 		}
-		at, count, begin := start, 0, time.Now()
-		for time.Since(begin) < span {
+		at, count, begin := start, 0, cpu()
+		for cpu()-begin < span {
 			for i := 0; i < 100; i++ {
 				at = schedule.Next(at)
 				if at.IsZero() || at.After(end) {
@@ -37,6 +45,6 @@ func main() {
 				count++
 			}
 		}
-		fmt.Printf("%s\t%.0f\n", lines.Text(), float64(count)/time.Since(begin).Seconds())
+		fmt.Printf("%s\t%.0f\n", lines.Text(), float64(count)/(cpu()-begin).Seconds())
 	}
 }
