@@ -41,9 +41,24 @@ static void drop_handle(struct pg_conn *conn)
         conn->copying = false;
 }
 
+/* What is still under way was abandoned: whoever waits must have left by now. */
+static void drop_abandoned(struct pg_conn *conn)
+{
+        struct cm_list *node;
+
+        while ((node = cm_list_pop(&conn->in_flight))) {
+                struct pg_op *op = CM_CONTAINER(node, struct pg_op, link);
+
+                CM_ASSERT(!op->done);
+                cm_buf_deinit(&op->tag);
+                cm_free(op);
+        }
+        conn->in_flight_count = 0;
+}
+
 void pg_conn_deinit(struct pg_conn *conn)
 {
-        CM_ASSERT(conn->in_flight_count == 0);
+        drop_abandoned(conn);
         cm_timer_free(&conn->timer);
         drop_handle(conn);
         conn->state = PG_DOWN;
