@@ -60,7 +60,7 @@ $(gen)/.stamp: $(shell find proto services/*/migrations libcommon -name '*.yaml'
 	@touch $@
 
 # The generated files are known by name, so that the first `make` on a fresh clone builds them too.
-gen_common   := schemas events keys errors settings
+gen_common   := schemas events keys errors settings chat_tools
 gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_migrations.c
 $(gen)/%.c: $(gen)/.stamp ;
 gen_common_obj := $(gen_common:%=$(out)/gen/%.o)

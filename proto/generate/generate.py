@@ -18,6 +18,7 @@ import events
 import keys
 import openapi
 import tables
+import tools
 from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
 from routes import load_operations
@@ -39,6 +40,7 @@ class Model:
         self.library.load_all()
         self.streams, self.events = events.load_events(self.contracts, self.library)
         self.schemas = list(self.library.ordered)
+        self.tools = tools.load_tools(self.contracts, self.library)
         self.prefix, self.redis_users, self.keys = keys.load_keys(self.contracts)
         self.errors = tables.load_errors(self.contracts)
         self.settings = tables.load_settings(self.contracts)
@@ -89,6 +91,7 @@ def build_files(model):
         "keys.h": keys.header(model.prefix, model.keys), "keys.c": keys.source(model.prefix, model.keys),
         "errors.h": tables.errors_header(model.errors), "errors.c": tables.errors_source(model.errors),
         "settings.h": tables.settings_header(model.settings), "settings.c": tables.settings_source(model.settings),
+        "chat_tools.h": tools.header(model.tools), "chat_tools.c": tools.source(model.tools),
         "redis.acl": keys.access_list(model.prefix, model.redis_users, model.keys),
     }
     for service in model.services:

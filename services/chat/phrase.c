@@ -244,43 +244,6 @@ static const struct node *build(struct builder *builder, struct cm_str pattern,
         return next;
 }
 
-/* ---- the table */
-
-static void add_macro(struct phrases *phrases, struct cm_str name, struct cm_str pattern)
-{
-        struct cm_str *kept = CM_ARENA_NEW(&phrases->arena, struct cm_str);
-
-        *kept = pattern;
-        (void)cm_map_put(phrases->macros, (struct cm_str){ name.data + 1, name.len - 1 }, kept);
-}
-
-static const char *add_line(struct phrases *phrases, struct cm_str line)
-{
-        struct builder builder = { .phrases = phrases };
-        struct phrase *phrase = &phrases->items[phrases->count];
-        struct cm_str columns[PHRASE_COLUMNS + 1] = { CM_STR_NONE };
-        struct cm_str rest = line, part;
-        size_t count = 0;
-
-        while (cm_str_split(&rest, '\t', &part)) {
-                if (count > PHRASE_COLUMNS)
-                        return "there are too many columns";
-                columns[count++] = cm_str_trim(part);
-        }
-        if (count < 2)
-                return "columns and a pattern are expected, separated by tabs";
-        if (columns[0].len > 1 && columns[0].data[0] == '@') {
-                add_macro(phrases, columns[0], columns[count - 1]);
-                return NULL;
-        }
-        memcpy(phrase->columns, columns, (count - 1) * sizeof(*columns));
-        phrase->start = build(&builder, columns[count - 1], node_new(&builder, NODE_ACCEPT, NULL));
-        if (!builder.problem)
-                post_firsts(phrases, phrase->start, phrases->count);
-        phrases->count++;
-        return builder.problem;
-}
-
 /* ---- which phrases can begin with a word */
 
 static void post(struct phrases *phrases, struct postings *postings, size_t phrase)
@@ -331,6 +294,43 @@ static void post_firsts(struct phrases *phrases, const struct node *node, size_t
         default:
                 post(phrases, &phrases->others, phrase);
         }
+}
+
+/* ---- the table */
+
+static void add_macro(struct phrases *phrases, struct cm_str name, struct cm_str pattern)
+{
+        struct cm_str *kept = CM_ARENA_NEW(&phrases->arena, struct cm_str);
+
+        *kept = pattern;
+        (void)cm_map_put(phrases->macros, (struct cm_str){ name.data + 1, name.len - 1 }, kept);
+}
+
+static const char *add_line(struct phrases *phrases, struct cm_str line)
+{
+        struct builder builder = { .phrases = phrases };
+        struct phrase *phrase = &phrases->items[phrases->count];
+        struct cm_str columns[PHRASE_COLUMNS + 1] = { CM_STR_NONE };
+        struct cm_str rest = line, part;
+        size_t count = 0;
+
+        while (cm_str_split(&rest, '\t', &part)) {
+                if (count > PHRASE_COLUMNS)
+                        return "there are too many columns";
+                columns[count++] = cm_str_trim(part);
+        }
+        if (count < 2)
+                return "columns and a pattern are expected, separated by tabs";
+        if (columns[0].len > 1 && columns[0].data[0] == '@') {
+                add_macro(phrases, columns[0], columns[count - 1]);
+                return NULL;
+        }
+        memcpy(phrase->columns, columns, (count - 1) * sizeof(*columns));
+        phrase->start = build(&builder, columns[count - 1], node_new(&builder, NODE_ACCEPT, NULL));
+        if (!builder.problem)
+                post_firsts(phrases, phrase->start, phrases->count);
+        phrases->count++;
+        return builder.problem;
 }
 
 static size_t count_lines(struct cm_str table)
