@@ -35,6 +35,7 @@ struct planner_run {
         struct cm_buf restored; /* not given out yet */
         int round;
         bool is_finished;
+        int failure; /* that ended the run; it stays */
         enum planner_finish finish;
         int64_t prompt_tokens, completion_tokens;
 
@@ -321,17 +322,16 @@ static void give_text(struct planner_run *run, struct planner_step *step)
 
 static int next(struct planner_run *run, struct planner_step *step)
 {
-        int r = 0;
-
         *step = (struct planner_step){ .kind = PLANNER_FINISH };
-        while (!run->restored.len && !run->call_count && !run->is_finished && r == 0)
-                r = run->reply ? read_more(run) : ask(run);
+        while (!run->restored.len && !run->call_count && !run->is_finished && !run->failure)
+                run->failure = run->reply ? read_more(run) : ask(run);
+        /* What came before a failure is still said. */
         if (run->restored.len) {
                 give_text(run, step);
                 return 0;
         }
-        if (r < 0)
-                return r;
+        if (run->failure)
+                return run->failure;
         if (run->call_count) {
                 step->kind = PLANNER_CALL;
                 step->calls = run->calls;
