@@ -176,10 +176,13 @@ static bool is_one_slip(struct cm_str a, struct cm_str b)
 
 static const struct alias *nearly(const struct exercise_lexicon *lexicon, struct cm_str word)
 {
-        size_t unit = (unsigned char)word.data[0] >= 0x80 ? 2 : 1, position = 0;
+        size_t unit, position = 0;
         struct cm_str name;
         void *value;
 
+        if (!word.data || word.len < MIN_SLIP_LETTERS)
+                return NULL;
+        unit = (unsigned char)word.data[0] >= 0x80 ? 2 : 1;
         if (word.len < MIN_SLIP_LETTERS * unit || word.len > 40 || word.len % unit)
                 return NULL;
         while (cm_map_next(lexicon->aliases, &position, &name, &value)) {

@@ -398,10 +398,7 @@ static int attitude(const struct parse *parse, size_t limit)
 
                         if (negated > parse->text->count || is_far)
                                 attitude = 1;
-                } else if (is_exactly(parse, i, not_words)) {
-                        attitude = -1;
-                        negated = i;
-                } else if (is_exactly(parse, i, wish_words)) {
+                } else if (is_exactly(parse, i, not_words) || is_exactly(parse, i, wish_words)) {
                         attitude = -1;
                         negated = i;
                 } else if (is_in(parse, i, but_words)) {

@@ -73,7 +73,7 @@ static void seconds(struct cm_buf *out, double value)
         int whole = (int)(value + 0.5);
 
         if (whole % 60 == 0)
-                duration(out, whole / 60);
+                duration(out, whole / 60.0);
         else if (whole < 60)
                 cm_buf_printf(out, "%d s", whole);
         else

@@ -253,13 +253,8 @@ static bool read_every(struct reader *reader, size_t at)
                    (day_bit(reader, next + 1) || is_in(reader, next + 1, weekdays_words))) {
                 reader->days |= is_in(reader, next + 1, weekdays_words) ? working_days(reader) : 0;
                 take(reader, next, is_in(reader, next + 1, weekdays_words) ? 2 : 1);
-        } else if (used && seconds < 86400) {
-                reader->every_s = seconds;
-                take(reader, next, used);
-        } else if (used && seconds == 86400) {
-                take(reader, next, used);
         } else if (used) {
-                reader->every_s = seconds;
+                reader->every_s = seconds == 86400 ? 0 : seconds;
                 take(reader, next, used);
         }
         return true;
