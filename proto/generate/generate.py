@@ -19,6 +19,7 @@ import keys
 import openapi
 import rpc
 import tables
+import tools
 from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
 from routes import load_event_lists, load_operations
@@ -39,6 +40,7 @@ class Model:
         self.library = Library(self.contracts)
         self.library.load_all()
         self.streams, self.events = events.load_events(self.contracts, self.library)
+        self.tools = tools.load_tools(self.contracts, self.library)
         self.prefix, self.redis_users, self.keys = keys.load_keys(self.contracts)
         self.methods = rpc.load_rpc(self.contracts, self.library, self.redis_users)
         self.schemas = list(self.library.ordered)
@@ -95,6 +97,7 @@ def build_files(model):
         "keys.h": keys.header(model.prefix, model.keys), "keys.c": keys.source(model.prefix, model.keys),
         "errors.h": tables.errors_header(model.errors), "errors.c": tables.errors_source(model.errors),
         "settings.h": tables.settings_header(model.settings), "settings.c": tables.settings_source(model.settings),
+        "chat_tools.h": tools.header(model.tools), "chat_tools.c": tools.source(model.tools),
         "rpc.h": rpc.stubs_header(model.methods), "rpc.c": rpc.stubs_source(model.methods),
         "redis.acl": keys.access_list(model.prefix, model.redis_users, model.keys, rpc.callees(model.methods),
                                       rpc.callers(model.methods)),

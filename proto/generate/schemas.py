@@ -14,7 +14,7 @@ KEYWORDS = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     "boolean": (),
     "array": ("items", "minItems", "maxItems", "uniqueItems"),
-    "object": ("properties", "required", "additionalProperties", "x-max-bytes"),
+    "object": ("properties", "required", "additionalProperties", "x-max-bytes", "x-tool"),
 }
 # format -> (kind, constant of enum cm_format)
 FORMATS = {
@@ -137,6 +137,8 @@ class Library:
         else:
             kind = self._type_of(place, schema)
             place.allow(*ANNOTATIONS, *KEYWORDS[kind])
+            if "x-tool" in place and not public:
+                place.at("x-tool").fail("stands only at the top of a file in schemas/")
             getattr(self, "_parse_" + kind)(place, schema)
         if schema.kind in ("enum", "object", "one_of"):
             schema.public = True
