@@ -18,7 +18,7 @@
 /*
  * For unit tests only: a server of documents. Where MONGO_URI is set it is that one, in a database
  * of the test's own; else one of the test's own that scripts/lib/mongo-server chooses, which may be
- * killed. Tests skip when there is none (run from the checkout's root; make mongo-stand-in).
+ * killed. Run from the checkout's root, after make mongo-stand-in.
  */
 struct test_mongo {
         char folder[64];

@@ -24,13 +24,18 @@ container_engine_with_mongo() {
   local engine
   for engine in docker podman; do
     command -v "$engine" >/dev/null || continue
-    timeout 10 "$engine" info >/dev/null 2>&1 || continue
-    timeout 10 "$engine" image inspect "$MONGO_IMAGE" >/dev/null 2>&1 ||
-      timeout 300 "$engine" pull -q "$MONGO_IMAGE" >/dev/null 2>&1 || continue
+    as_server_user timeout 10 "$engine" info >/dev/null 2>&1 || continue
+    as_server_user timeout 10 "$engine" image inspect "$MONGO_IMAGE" >/dev/null 2>&1 ||
+      as_server_user timeout 300 "$engine" pull -q "$MONGO_IMAGE" >/dev/null 2>&1 || continue
     echo "$engine"
     return 0
   done
   return 1
+}
+
+# Who will run the server is who must be able to: under scripts/up not root.
+as_server_user() {
+  if declare -F as_run_user >/dev/null; then as_run_user "$@"; else "$@"; fi
 }
 
 mongo_choice_in_words() {
