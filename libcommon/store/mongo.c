@@ -72,8 +72,7 @@ static void set_options(mongoc_uri_t *uri, const struct cm_mongo_config *config)
         mongoc_uri_set_appname(uri, APP_NAME);
         mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
-        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
-                                       2 * SELECTION_MS);
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 2 * SELECTION_MS);
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS,
                                        milliseconds(config->connect_timeout_us));
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
@@ -239,8 +238,8 @@ static int say(int r, const struct mongo_job *job)
 {
         if (r == -CM_E_DATABASE || r == -CM_E_UNCERTAIN || r == -CM_E_TOO_LARGE)
                 cm_log(CM_LOG_ERROR, "MongoDB refused or lost a call", CM_F_ERROR(r),
-                       CM_F_TEXT("collection", job->collection),
-                       CM_F_INT("code", job->error.code), CM_F_INT("domain", job->error.domain),
+                       CM_F_TEXT("collection", job->collection), CM_F_INT("code", job->error.code),
+                       CM_F_INT("domain", job->error.domain),
                        CM_F_TEXT("message", job->error.message));
         return r;
 }

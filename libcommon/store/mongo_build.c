@@ -7,8 +7,8 @@
 #include "store/mongo_internal.h"
 
 /*
- * A filter is `{ <equal conditions>, $and: [ <the others> ] }`, so that a field may have two bounds.
- * An update is a document for each operator, put together at the end.
+ * A filter is `{ <equal conditions>, $and: [ <the others> ] }`, so that a field may have two
+ * bounds. An update is a document for each operator, put together at the end.
  */
 static const char *const comparisons[] = {
         [CM_COMPARE_IS_NOT] = "$ne",      [CM_COMPARE_LESS] = "$lt",
@@ -123,7 +123,8 @@ void cm_filter_exists(struct cm_filter *filter, struct cm_doc_field field, bool 
         bson_destroy(&test);
 }
 
-void cm_filter_in(struct cm_filter *filter, struct cm_doc_field field, const void *values, size_t count)
+void cm_filter_in(struct cm_filter *filter, struct cm_doc_field field, const void *values,
+                  size_t count)
 {
         CM_CLEANUP(cm_buf_deinit) struct cm_buf path = { 0 };
         const struct cm_schema *schema = mongo_field_path(field, &path);
@@ -134,7 +135,8 @@ void cm_filter_in(struct cm_filter *filter, struct cm_doc_field field, const voi
         bson_destroy(&test);
 }
 
-/* One of the alternatives of "behind": the first `same` fields are equal, the next one is beyond. */
+/* One of the alternatives of "behind": the first `same` fields are equal, the next one is beyond.
+ */
 static void append_behind(bson_t *out, const struct cm_sort *sort, size_t same,
                           const void *const *after)
 {

@@ -31,27 +31,27 @@ struct cm_doc_field {
 #define CM_SIZE_OF(type, member) sizeof(((struct type *)0)->member)
 /* conversation.user_id */
 #define CM_FIELD(type, member)                                                                     \
-        ((struct cm_doc_field){ .schema = &type##_schema,                                              \
-                            .offset = offsetof(struct type, member),                               \
-                            .size = CM_SIZE_OF(type, member) })
+        ((struct cm_doc_field){ .schema = &type##_schema,                                          \
+                                .offset = offsetof(struct type, member),                           \
+                                .size = CM_SIZE_OF(type, member) })
 /* message_page.messages[number] */
 #define CM_ITEM(type, member, number)                                                              \
-        ((struct cm_doc_field){ .schema = &type##_schema,                                              \
-                            .offset = offsetof(struct type, member),                               \
-                            .size = CM_SIZE_OF(type, member),                                      \
-                            .index = (number),                                                     \
-                            .has_item = true })
+        ((struct cm_doc_field){ .schema = &type##_schema,                                          \
+                                .offset = offsetof(struct type, member),                           \
+                                .size = CM_SIZE_OF(type, member),                                  \
+                                .index = (number),                                                 \
+                                .has_item = true })
 /* message_page.messages[number].text; the item's struct is named too */
 #define CM_ITEM_FIELD(type, member, number, item_type, item_member)                                \
-        ((struct cm_doc_field){ .schema = &type##_schema,                                              \
-                            .offset = offsetof(struct type, member),                               \
-                            .size = CM_SIZE_OF(type, member),                                      \
-                            .index = (number),                                                     \
-                            .has_item = true,                                                      \
-                            .item_offset = offsetof(struct item_type, item_member),                \
-                            .item_size = CM_SIZE_OF(item_type, item_member) })
+        ((struct cm_doc_field){ .schema = &type##_schema,                                          \
+                                .offset = offsetof(struct type, member),                           \
+                                .size = CM_SIZE_OF(type, member),                                  \
+                                .index = (number),                                                 \
+                                .has_item = true,                                                  \
+                                .item_offset = offsetof(struct item_type, item_member),            \
+                                .item_size = CM_SIZE_OF(item_type, item_member) })
 /* `pointer`, when it points to what the member is. */
-#define CM_LIKE(type, member, pointer) (0 ? &((struct type *)0)->member : (pointer))
+#define CM_LIKE(type, member, pointer)      (0 ? &((struct type *)0)->member : (pointer))
 #define CM_LIKE_ITEM(type, member, pointer) (0 ? ((struct type *)0)->member.items : (pointer))
 
 /* ---- filters: all conditions hold. Zero-initialise. */
@@ -103,7 +103,8 @@ void cm_update_deinit(struct cm_update *update); /* for CM_CLEANUP */
 void cm_update_value(struct cm_update *update, enum cm_update_operator operator,
                      struct cm_doc_field field, const void *value);
 void cm_update_unset(struct cm_update *update, struct cm_doc_field field);
-void cm_update_inc(struct cm_update *update, struct cm_doc_field field, int64_t by); /* an integer */
+void cm_update_inc(struct cm_update *update, struct cm_doc_field field,
+                   int64_t by); /* an integer */
 /* Behind the items of an array. */
 void cm_update_push(struct cm_update *update, struct cm_doc_field array, const void *items,
                     size_t count);
@@ -116,7 +117,7 @@ void cm_update_insert(struct cm_update *update, const struct cm_schema *schema, 
 #define CM_UPDATE_SET(update, type, member, pointer)                                               \
         cm_update_value(update, CM_OPERATOR_SET, CM_FIELD(type, member),                           \
                         CM_LIKE(type, member, pointer))
-#define CM_UPDATE_UNSET(update, type, member) cm_update_unset(update, CM_FIELD(type, member))
+#define CM_UPDATE_UNSET(update, type, member)   cm_update_unset(update, CM_FIELD(type, member))
 #define CM_UPDATE_INC(update, type, member, by) cm_update_inc(update, CM_FIELD(type, member), by)
 #define CM_UPDATE_PUSH(update, type, member, pointer, count)                                       \
         cm_update_push(update, CM_FIELD(type, member), CM_LIKE_ITEM(type, member, pointer), count)

@@ -58,10 +58,9 @@ int cm_mongo_insert_many(struct cm_mongo *mongo, const struct cm_collection *col
         CM_ASSERT(count > 0);
         job->documents = cm_alloc_array(count, sizeof(*job->documents));
         for (; job->document_count < count; job->document_count++)
-                job->documents[job->document_count] =
-                        mongo_encode(collection->schema,
-                                     (const char *)values +
-                                             job->document_count * collection->schema->size);
+                job->documents[job->document_count] = mongo_encode(
+                        collection->schema,
+                        (const char *)values + job->document_count * collection->schema->size);
         r = mongo_job_run(&job, key);
         *inserted_r = job ? (size_t)job->count : 0;
         return r;

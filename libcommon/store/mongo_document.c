@@ -116,8 +116,7 @@ void mongo_append(bson_t *out, struct cm_str key, const struct cm_schema *schema
                 append_enum(out, key, schema, *(const int32_t *)value);
                 break;
         case CM_TYPE_TIME:
-                bson_append_date_time(out, key.data, len,
-                                      *(const cm_time *)value / CM_MILLISECOND);
+                bson_append_date_time(out, key.data, len, *(const cm_time *)value / CM_MILLISECOND);
                 break;
         case CM_TYPE_DATE:
                 append_date(out, key, *(const cm_date *)value);

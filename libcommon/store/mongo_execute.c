@@ -121,7 +121,8 @@ void mongo_job_keep(struct mongo_job *job, const bson_t *document)
 
 /* ---- operations */
 
-/* Where an ordered insert came to its end. Not the reply's own count, which the stand-in gets wrong.
+/* Where an ordered insert came to its end. Not the reply's own count, which the stand-in gets
+ * wrong.
  */
 static int64_t inserted(const struct mongo_job *job, const bson_t *reply, bool ok)
 {
@@ -190,8 +191,8 @@ static int update(struct mongo_job *job, mongoc_collection_t *collection)
         bool all = job->operation == MONGO_UPDATE_ALL, ok;
         bson_t reply;
 
-        ok = all ? mongoc_collection_update_many(collection, job->filter, job->update,
-                                                 job->options, &reply, &job->error)
+        ok = all ? mongoc_collection_update_many(collection, job->filter, job->update, job->options,
+                                                 &reply, &job->error)
                  : mongoc_collection_update_one(collection, job->filter, job->update, job->options,
                                                 &reply, &job->error);
         job->count = number_in(&reply, "matchedCount");

@@ -8,9 +8,9 @@
 /* What the files of the MongoDB adapter share. Nobody else includes this. */
 
 struct mongo_lane {
-        struct cm_work_lane *work;   /* one thread */
-        mongoc_client_t *client;     /* of that thread */
-        atomic_size_t running;       /* calls that have begun or wait */
+        struct cm_work_lane *work; /* one thread */
+        mongoc_client_t *client;   /* of that thread */
+        atomic_size_t running;     /* calls that have begun or wait */
 };
 
 struct cm_mongo {

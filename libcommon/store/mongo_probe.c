@@ -60,11 +60,11 @@ static const struct probe probes[] = {
         { "findAndModify", RUN_MODIFY, "{\"n\":2}", "{\"$inc\":{\"m\":1}}", 0, 1, "\"m\" : 1" },
         { "upsert", RUN_UPSERT, "{\"n\":3}", "{\"$setOnInsert\":{\"m\":3},\"$set\":{\"c\":1}}", 0,
           0 },
-        { "upsert again", RUN_UPSERT, "{\"n\":3}", "{\"$setOnInsert\":{\"m\":4},\"$set\":{\"c\":2}}",
-          0, 1 },
+        { "upsert again", RUN_UPSERT, "{\"n\":3}",
+          "{\"$setOnInsert\":{\"m\":4},\"$set\":{\"c\":2}}", 0, 1 },
         { "$setOnInsert only once", RUN_FIND, "{\"m\":3,\"c\":2}", NULL, 0, 1 },
-        { "$lt, $gt, sort, limit", RUN_FIND,
-          "{\"$and\":[{\"n\":{\"$gt\":0}},{\"n\":{\"$lt\":3}}]}", NULL, 0, 2, "\"n\" : 2" },
+        { "$lt, $gt, sort, limit", RUN_FIND, "{\"$and\":[{\"n\":{\"$gt\":0}},{\"n\":{\"$lt\":3}}]}",
+          NULL, 0, 2, "\"n\" : 2" },
         { "$lte, $gte", RUN_COUNT, "{\"$and\":[{\"n\":{\"$gte\":1}},{\"n\":{\"$lte\":3}}]}", NULL,
           0, 3 },
         { "$or for pages", RUN_FIND, "{\"$or\":[{\"n\":{\"$lt\":2}},{\"n\":2,\"m\":{\"$lt\":1}}]}",
@@ -107,9 +107,9 @@ static void prepare_insert(struct run *run, struct mongo_job *job)
 
 static void prepare_index(struct mongo_job *job)
 {
-        bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(COLLECTION), "indexes", "[", "{",
-                                   "key", BCON_DOCUMENT(job->update), "name", BCON_UTF8("probe"),
-                                   "}", "]");
+        bson_t *command =
+                BCON_NEW("createIndexes", BCON_UTF8(COLLECTION), "indexes", "[", "{", "key",
+                         BCON_DOCUMENT(job->update), "name", BCON_UTF8("probe"), "}", "]");
 
         bson_destroy(job->update);
         job->update = command;
@@ -118,9 +118,9 @@ static void prepare_index(struct mongo_job *job)
 static struct mongo_job *prepare(struct run *run, const struct probe *probe)
 {
         static const enum mongo_operation operations[] = {
-                [RUN_INSERT] = MONGO_INSERT, [RUN_UPDATE] = MONGO_UPDATE,
-                [RUN_UPSERT] = MONGO_UPDATE, [RUN_MODIFY] = MONGO_MODIFY,
-                [RUN_FIND] = MONGO_FIND,     [RUN_COUNT] = MONGO_COUNT,
+                [RUN_INSERT] = MONGO_INSERT,     [RUN_UPDATE] = MONGO_UPDATE,
+                [RUN_UPSERT] = MONGO_UPDATE,     [RUN_MODIFY] = MONGO_MODIFY,
+                [RUN_FIND] = MONGO_FIND,         [RUN_COUNT] = MONGO_COUNT,
                 [RUN_DELETE] = MONGO_DELETE_ALL, [RUN_INDEX] = MONGO_COMMAND,
         };
         struct mongo_job *job = mongo_job_new(run->mongo, operations[probe->run], COLLECTION);

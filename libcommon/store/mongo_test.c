@@ -337,8 +337,8 @@ static void each_operator_changes_its_field(void)
         cm_update_deinit(&update);
         cm_update_pull(&update, CM_ITEM_FIELD(page, messages, CM_EACH_ITEM, message, seq), &gone,
                        1);
-        assert_int_equal(
-                cm_mongo_update(mongo, &pages, page.id, &filter, &update, CM_MONGO_UPDATE), 0);
+        assert_int_equal(cm_mongo_update(mongo, &pages, page.id, &filter, &update, CM_MONGO_UPDATE),
+                         0);
         assert_int_equal(find_page("operators", &found), 0);
         assert_int_equal(found.messages.count, 1);
         assert_int_equal(found.messages.items[0].seq, 1);
@@ -397,9 +397,9 @@ static void lists_go_on_behind_the_last_item(void)
                 struct cm_items items;
                 const struct page *list;
 
-                assert_int_equal(cm_mongo_list(mongo, &pages, mood, &filter, &want, &arena, &items,
-                                               &more),
-                                 0);
+                assert_int_equal(
+                        cm_mongo_list(mongo, &pages, mood, &filter, &want, &arena, &items, &more),
+                        0);
                 list = items.items;
                 for (size_t i = 0; i < items.count; i++)
                         assert_string_equal(list[i].id.data, ids[seen++]);
@@ -518,9 +518,8 @@ static void adds_fifty(void *arg CM_UNUSED)
                 CM_FILTER_IS(&filter, page, id, &id);
                 CM_UPDATE_INC(&update, page, count, 1);
                 /* Another thread each time, as other processes would. */
-                if (cm_mongo_update(mongo, &pages,
-                                    cm_arena_printf(&arena, "%zu", (size_t)i + won), &filter,
-                                    &update, CM_MONGO_UPDATE) == 0)
+                if (cm_mongo_update(mongo, &pages, cm_arena_printf(&arena, "%zu", (size_t)i + won),
+                                    &filter, &update, CM_MONGO_UPDATE) == 0)
                         won++;
         }
 }
@@ -553,6 +552,7 @@ static void a_hanging_server_does_not_hold_a_fiber(void)
                 skip();
         test_mongo_await(mongo, true);
         kill(server.pid, SIGSTOP);
+        assert_int_equal(waitpid(server.pid, NULL, WUNTRACED), server.pid); /* all its threads */
         before = cm_fiber_set_deadline(cm_monotonic_us() + 100 * CM_MILLISECOND);
         start = cm_monotonic_us();
         r = insert_page(&page);

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those who source it
 # Which server of documents: MONGO_URI; a mongod of this machine; the image mongo:7; or the embedded
 # stand-in (deploy/mongo-stand-in), which speaks the same protocol. Needs ROOT.
 
