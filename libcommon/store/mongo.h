@@ -47,6 +47,7 @@ bool cm_mongo_is_ready(const struct cm_mongo *mongo); /* a server takes writes; 
 struct cm_collection {
         const char *name;
         const struct cm_schema *schema;
+        bool is_part; /* the schema has some of the members; no others are fetched */
 };
 
 enum cm_mongo_outcome {

@@ -32,6 +32,18 @@ static int take(struct cm_mongo *mongo, const struct cm_collection *collection,
         return CM_MONGO_QUARANTINED;
 }
 
+static void add_projection(struct mongo_job *job, const struct cm_collection *collection)
+{
+        bson_t wanted;
+
+        if (!collection->is_part)
+                return;
+        BSON_APPEND_DOCUMENT_BEGIN(job->options, "projection", &wanted);
+        for (size_t i = 0; i < collection->schema->member_count; i++)
+                BSON_APPEND_INT32(&wanted, collection->schema->members[i].name, 1);
+        bson_append_document_end(job->options, &wanted);
+}
+
 /* ---- inserting */
 
 int cm_mongo_insert(struct cm_mongo *mongo, const struct cm_collection *collection,
@@ -75,6 +87,7 @@ int cm_mongo_find(struct cm_mongo *mongo, const struct cm_collection *collection
         int r;
 
         job->options = BCON_NEW("limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
+        add_projection(job, collection);
         r = mongo_job_run(&job, key);
         if (r)
                 return r;
@@ -109,6 +122,7 @@ static struct mongo_job *list_job(struct cm_mongo *mongo, const struct cm_collec
         if (page->sort_count)
                 BSON_APPEND_DOCUMENT(job->options, "sort", sort);
         bson_destroy(sort);
+        add_projection(job, collection);
         return job;
 }
 
