@@ -6,6 +6,7 @@
 #   make fuzz-build BUILD=fuzz CC=clang    the fuzzers; scripts/fuzz runs them
 #   make lint            everything that is checked without running
 #   make gen             what the contracts in proto/ generate
+#   make mongo-stand-in  the server that unit tests and scripts/up take where there is no MongoDB
 #   make docs            the reference pages of docs/ that come from the contracts
 MAKEFLAGS += --no-builtin-rules
 BUILD ?= release
@@ -16,7 +17,7 @@ out := build/$(BUILD)-$(CC)
 gen := build/gen
 
 packages := libevent_core libevent_pthreads libpq hiredis jansson libsodium libutf8proc \
-            libidn2 libcurl libcrypto libcrypt libzip
+            libidn2 libcurl libcrypto libcrypt libzip libmongoc-1.0
 warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wno-missing-field-initializers -Wno-format-nonliteral
 hardening := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
@@ -28,7 +29,7 @@ flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN -DCM
 flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS
 link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 
-CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(shell pkg-config --cflags $(packages))
+CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(patsubst -I%libmongoc-1.0,-isystem %libmongoc-1.0,$(patsubst -I%libbson-1.0,-isystem %libbson-1.0,$(shell pkg-config --cflags $(packages))))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
 LDLIBS   += $(shell pkg-config --libs $(packages)) -lm -lpthread
@@ -44,7 +45,7 @@ lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
 tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
 
-.PHONY: all gen docs unit unit-libcommon lint print-cppflags fuzz-build clean
+.PHONY: all gen docs mongo-stand-in unit unit-libcommon lint print-cppflags fuzz-build clean
 .SECONDEXPANSION:
 .SECONDARY:
 
@@ -115,6 +116,13 @@ unit: $(tests)
 	@scripts/run-unit-tests $(tests)
 unit-libcommon: $(filter $(out)/libcommon/%,$(tests))
 	@scripts/run-unit-tests $^
+
+# ---- the stand-in for MongoDB, for machines without one (scripts/lib/mongo.sh); built once
+stand_in := build/mongo-stand-in/mongo-stand-in-1.jar
+mongo-stand-in: $(stand_in)
+$(stand_in): deploy/mongo-stand-in/pom.xml $(shell find deploy/mongo-stand-in/src -name '*.java')
+	mvn -q -B -f deploy/mongo-stand-in/pom.xml package
+	@touch $@
 
 # ---- fuzzers: tests/fuzz/x.c has LLVMFuzzerTestOneInput and may use all of libcommon and of the services
 fuzzers  := $(patsubst %.c,$(out)/%,$(wildcard tests/fuzz/*.c))

@@ -59,6 +59,18 @@ static const struct cm_pg_statement have_effect = {
         .writes = true,
 };
 
+static int64_t handled[4096]; /* n of each fact, in the order of the handlers */
+static size_t handled_count, largest_batch;
+
+static int judge(const struct counted *counted)
+{
+        if (handled_count < CM_COUNT(handled))
+                handled[handled_count++] = counted->n;
+        if (counted->n == refuse_n)
+                return 77;
+        return counted->n == fail_n && fail_times-- > 0 ? -CM_E_INTERNAL : 0;
+}
+
 static int on_counted(struct cm_delivery *delivery, const void *fact)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
@@ -68,15 +80,39 @@ static int on_counted(struct cm_delivery *delivery, const void *fact)
         cm_pg_put_uuid(&params, &delivery->event->id);
         cm_pg_put_int8(&params, counted->n);
         assert_int_equal(cm_pg_tx_query(delivery->tx, &have_effect, &params, &result), 0);
-        if (counted->n == refuse_n)
-                return 77;
-        if (counted->n == fail_n && fail_times-- > 0)
-                return -CM_E_INTERNAL;
-        return 0;
+        return judge(counted);
+}
+
+static const struct cm_pg_statement have_effects = {
+        .name = "effects",
+        .sql = "INSERT INTO effects (event_id, n) SELECT * FROM unnest($1::uuid[], $2::int8[])",
+        .writes = true,
+};
+
+static int on_counted_batch(struct cm_delivery *deliveries, const void *const *facts, size_t count)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r = 0;
+
+        assert_true(count > 1);
+        largest_batch = count > largest_batch ? count : largest_batch;
+        cm_pg_array_begin(&params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_uuid(&params, &deliveries[i].event->id);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_INT8_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_int(&params, ((const struct counted *)facts[i])->n);
+        cm_pg_array_end(&params);
+        assert_int_equal(cm_pg_tx_query(deliveries->tx, &have_effects, &params, NULL), 0);
+        for (size_t i = 0; i < count && r == 0; i++)
+                r = judge(facts[i]);
+        return r;
 }
 
 static const struct cm_subscription subscriptions[] = {
-        { "auth", "test.counted.v1", &counted_schema, on_counted },
+        { "auth", "test.counted.v1", &counted_schema, on_counted, on_counted_batch },
+        { "auth", "test.alone.v1", &counted_schema, on_counted },
         { 0 },
 };
 
@@ -127,6 +163,7 @@ static int set_up(void **state CM_UNUSED)
         if (!can_run())
                 return 0;
         refuse_n = fail_n = -1;
+        handled_count = largest_batch = 0;
         cm_log_set_level(CM_LOG_WARN);
         cm_log_set_hook(ignore_warning, NULL);
         test_redis_start(&server);
@@ -501,6 +538,55 @@ static void poison_is_set_aside(void **state CM_UNUSED)
         in_fiber(poison_is_set_aside_fiber);
 }
 
+static void facts_of_one_read_go_together_fiber(void)
+{
+        struct cm_event alone = make(51);
+
+        alone.type = CM_STR("test.alone.v1");
+        start_both();
+        expect_effects(0);
+        cm_consumer_stop(&consumer);
+        say(1, 50, 10);
+        say_events(&alone, 1);
+        say(52, 100, 10);
+        while (ask("XLEN", STREAM, NULL, NULL) < 100)
+                assert_int_equal(cm_fiber_sleep(10 * CM_MILLISECOND), 0);
+        start_consumer();
+        expect_effects(100);
+        assert_int_equal(largest_batch, 50);
+        assert_int_equal(handled_count, 100);
+        for (size_t i = 0; i < handled_count; i++)
+                assert_int_equal(handled[i], (int64_t)i + 1);
+        stop_both();
+}
+
+static void facts_of_one_read_go_together(void **state CM_UNUSED)
+{
+        in_fiber(facts_of_one_read_go_together_fiber);
+}
+
+/* One of many refuses: it alone is set aside, and what was done with it is done again without. */
+static void poison_in_a_batch_is_found_fiber(void)
+{
+        start_both();
+        cm_consumer_stop(&consumer);
+        refuse_n = 60;
+        say(1, 60, 10);
+        while (ask("XLEN", STREAM, NULL, NULL) < 60)
+                assert_int_equal(cm_fiber_sleep(10 * CM_MILLISECOND), 0);
+        start_consumer();
+        expect_dead(1);
+        expect_effects(59);
+        expect_position(60);
+        assert_int_equal(largest_batch, 60);
+        stop_both();
+}
+
+static void poison_in_a_batch_is_found(void **state CM_UNUSED)
+{
+        in_fiber(poison_in_a_batch_is_found_fiber);
+}
+
 static void a_failure_that_passes_is_tried_again_fiber(void)
 {
         start_both();
@@ -609,6 +695,8 @@ int main(void)
                 TEST(a_gap_is_filled_by_the_owner),
                 TEST(a_late_transaction_is_not_skipped),
                 TEST(poison_is_set_aside),
+                TEST(facts_of_one_read_go_together),
+                TEST(poison_in_a_batch_is_found),
                 TEST(a_failure_that_passes_is_tried_again),
                 TEST(one_relay_leads_and_another_follows),
                 TEST(a_foreign_entry_is_stepped_over),

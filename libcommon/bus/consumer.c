@@ -335,6 +335,7 @@ static void consumer_free(struct cm_consumer **consumer)
         struct cm_consumer *it = *consumer;
 
         cm_redis_free(&it->reader);
+        cm_arena_deinit(&it->attempt);
         cm_arena_deinit(&it->arena);
         cm_arena_deinit(&it->names);
         cm_free(it);
@@ -353,6 +354,7 @@ int cm_consumer_start(struct cm_loop *loop, const struct cm_consumer_config *con
         cm_cond_init(&consumer->stopped);
         cm_arena_init(&consumer->names, 1024);
         cm_arena_init(&consumer->arena, ARENA_BLOCK);
+        cm_arena_init(&consumer->attempt, ARENA_BLOCK);
         name_things(consumer);
         r = cm_redis_new(loop, &(struct cm_redis_config){ .url = config->redis_url },
                          &consumer->reader);

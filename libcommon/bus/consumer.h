@@ -33,11 +33,20 @@ struct cm_delivery {
  */
 typedef int cm_event_handler(struct cm_delivery *delivery, const void *fact);
 
+/*
+ * The same for facts that follow each other in one read, to make one statement of them: facts[i]
+ * came by deliveries[i], in the order of the stream. Anything but 0 takes the whole transaction
+ * back, and each fact goes alone through `handle`, which then judges it: poison is found there.
+ */
+typedef int cm_event_batch_handler(struct cm_delivery *deliveries, const void *const *facts,
+                                   size_t count);
+
 struct cm_subscription {
         const char *stream;             /* "auth": s1:events:auth */
         const char *type;               /* "user.created.v1" */
         const struct cm_schema *schema; /* of data */
         cm_event_handler *handle;
+        cm_event_batch_handler *handle_batch; /* may be NULL. Types that share it go together */
 };
 /* A table of subscriptions ends with stream NULL. */
 
@@ -52,15 +61,15 @@ enum cm_consumer_fault {
 struct cm_consumer_config {
         const char *group; /* "main-health": the service */
         const struct cm_subscription *subscriptions;
-        struct cm_pg *pg;       /* needs tx_connections */
-        struct cm_redis *redis; /* the worker's commands on the bus */
-        const char *redis_url;  /* for a connection of its own, which blocks */
-        void *service;          /* for cm_delivery */
-        size_t batch;           /* events in one transaction; 0: 128 */
-        size_t max_data;        /* bytes; 0: 1 MiB */
-        int64_t lease_us;       /* work that shows no life is another's after; 0: 5 s */
-        int max_attempts;       /* 0: 5 */
-        int64_t keep_us;        /* inbox rows; 0: 30 days */
+        struct cm_pg *pg;             /* needs tx_connections */
+        struct cm_redis *redis;       /* the worker's commands on the bus */
+        const char *redis_url;        /* for a connection of its own, which blocks */
+        void *service;                /* for cm_delivery */
+        size_t batch;                 /* events in one transaction; 0: 128 */
+        size_t max_data;              /* bytes; 0: 1 MiB */
+        int64_t lease_us;             /* work that shows no life is another's after; 0: 5 s */
+        int max_attempts;             /* 0: 5 */
+        int64_t keep_us;              /* inbox rows; 0: 30 days */
         enum cm_consumer_fault fault;
 };
 

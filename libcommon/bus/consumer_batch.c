@@ -72,22 +72,55 @@ static void enter_context(const struct cm_event *event, const char *operation)
                        event->traceparent.len);
 }
 
-static int handle(struct cm_consumer *consumer, struct cm_pg_tx *tx, struct consumer_entry *entry)
+static struct cm_delivery deliver(struct cm_consumer *consumer, struct cm_pg_tx *tx,
+                                  const struct consumer_entry *entry)
 {
-        struct cm_delivery delivery = { .event = &entry->event,
-                                        .tx = tx,
-                                        .arena = &consumer->arena,
-                                        .service = consumer->config.service,
-                                        .attempt = entry->attempt };
-        struct cm_context outside = *cm_fiber_context();
-        int64_t start = cm_monotonic_us();
         cm_time age = cm_now(&cm_clock_system) - entry->event.time;
-        int r;
+
+        cm_histogram_observe_us(&delivery_time, age > 0 ? age : 0);
+        return (struct cm_delivery){ .event = &entry->event,
+                                     .tx = tx,
+                                     .arena = &consumer->attempt,
+                                     .service = consumer->config.service,
+                                     .attempt = entry->attempt };
+}
+
+static int handle_one(struct cm_consumer *consumer, struct cm_pg_tx *tx,
+                      struct consumer_entry *entry)
+{
+        struct cm_delivery delivery = deliver(consumer, tx, entry);
 
         enter_context(&entry->event, entry->subscription->type);
-        cm_histogram_observe_us(&delivery_time, age > 0 ? age : 0);
-        r = entry->subscription->handle(&delivery, entry->fact);
-        cm_histogram_observe_us(&handler_time, cm_monotonic_us() - start);
+        return entry->subscription->handle(&delivery, entry->fact);
+}
+
+static int handle_batch(struct cm_consumer *consumer, struct cm_pg_tx *tx,
+                        struct consumer_entry *const *entries, size_t count)
+{
+        struct cm_delivery *deliveries =
+                cm_arena_array(&consumer->attempt, count, sizeof(*deliveries));
+        const void **facts = cm_arena_array(&consumer->attempt, count, sizeof(*facts));
+
+        for (size_t i = 0; i < count; i++) {
+                deliveries[i] = deliver(consumer, tx, entries[i]);
+                facts[i] = entries[i]->fact;
+        }
+        *cm_fiber_context() = (struct cm_context){ .operation = "event batch" };
+        return entries[0]->subscription->handle_batch(deliveries, facts, count);
+}
+
+/* What the handlers say of `count` entries that go together. */
+static int handle(struct cm_consumer *consumer, struct cm_pg_tx *tx,
+                  struct consumer_entry *const *entries, size_t count)
+{
+        struct cm_context outside = *cm_fiber_context();
+        int64_t start = cm_monotonic_us(), took;
+        int r = count == 1 ? handle_one(consumer, tx, entries[0])
+                           : handle_batch(consumer, tx, entries, count);
+
+        took = cm_monotonic_us() - start;
+        for (size_t i = 0; i < count; i++)
+                cm_histogram_observe_us(&handler_time, took / (int64_t)count);
         *cm_fiber_context() = outside;
         return r;
 }
@@ -111,21 +144,29 @@ static size_t collect_users(const struct consumer_entry *entries, size_t count,
         return found;
 }
 
-static bool has_effects(const struct consumer_entry *entries, size_t count)
+/* How many of these go together: the first, and those that its batch handler takes as well. */
+static size_t length_of_run(struct consumer_entry *const *entries, size_t count)
 {
-        for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_EFFECT)
-                        return true;
-        return false;
+        cm_event_batch_handler *shared = entries[0]->subscription->handle_batch;
+        size_t length = 1;
+
+        while (shared && length < count && entries[length]->subscription->handle_batch == shared)
+                length++;
+        return length;
 }
 
 static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
                         struct consumer_entry *entries, size_t count, int *said_r)
 {
-        for (size_t i = 0; i < count; i++) {
-                if (entries[i].fate != ENTRY_EFFECT || !entries[i].is_new)
-                        continue;
-                *said_r = handle(consumer, tx, &entries[i]);
+        struct consumer_entry **news = cm_arena_array(&consumer->attempt, count, sizeof(*news));
+        size_t found = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
+                        news[found++] = &entries[i];
+        for (size_t i = 0, length; i < found; i += length) {
+                length = length_of_run(news + i, found - i);
+                *said_r = handle(consumer, tx, news + i, length);
                 if (*said_r)
                         return is_machinery(*said_r) ? *said_r : RUN_FAILED;
         }
@@ -136,28 +177,26 @@ static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
 static int run(struct cm_consumer *consumer, struct consumer_entry *entries, size_t count,
                int *said_r)
 {
-        struct cm_uuid *users = cm_arena_array(&consumer->arena, count, sizeof(*users));
-        const struct cm_pg_scope scope = { users, collect_users(entries, count, users), "service" };
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        struct cm_pg_scope scope = { .role = "service" };
+        struct cm_uuid *users;
         int r;
 
-        for (size_t i = 0; i < count; i++)
-                entries[i].is_new = false;
+        cm_arena_reset(&consumer->attempt);
+        users = cm_arena_array(&consumer->attempt, count, sizeof(*users));
+        scope.count = collect_users(entries, count, users);
+        scope.users = users;
         consumer_limit(consumer->config.lease_us * 10);
-        r = own(cm_pg_begin(consumer->config.pg, &scope, &tx));
-        if (r == 0 && has_effects(entries, count)) {
-                r = own(consumer_store_enter(tx, entries, count));
-                consumer_limit(CM_NEVER); /* a handler takes what it needs; the heartbeat goes on */
-                if (r == 0)
-                        r = run_handlers(consumer, tx, entries, count, said_r);
-                consumer_limit(consumer->config.lease_us * 10);
-        }
-        if (r == 0)
-                r = own(consumer_store_done(tx, entries, count));
+        r = own(consumer_store_begin(consumer, &scope, entries, count, &tx));
         if (r)
                 return r;
+        consumer_limit(CM_NEVER); /* a handler takes what it needs; the heartbeat goes on */
+        r = run_handlers(consumer, tx, entries, count, said_r);
+        if (r)
+                return r;
+        consumer_limit(consumer->config.lease_us * 10);
         die(consumer, CM_FAULT_DIE_BEFORE_COMMIT);
-        return own(cm_pg_commit(&tx));
+        return own(consumer_store_commit(consumer, &tx, entries, count));
 }
 
 /* ---- what failed, one by one */

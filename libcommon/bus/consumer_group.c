@@ -12,15 +12,33 @@
 static struct cm_metric dead_letters =
         CM_COUNTER("salus_bus_dead_letters_total", "Entries given up");
 
-/* Copies the entry with its history and acknowledges it, once however often it is asked. The stream
- * belongs to another service and is no key of the script: the right to acknowledge is all it needs.
+/*
+ * Copies entries with their history and acknowledges them, each once however often it is asked, and
+ * never without the copy: a full server refuses XADD, but not XACK. The stream may belong to
+ * another service and is no key of the script: the right to acknowledge is all it needs.
  */
 static struct cm_redis_script bury_script = {
-        .name = "bus-dead-letter",
-        .text = "if redis.call('XACK', ARGV[1], ARGV[2], ARGV[3]) == 0 then return 0 end\n"
-                "redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))\n"
-                "return 1\n",
+        .name = "bus-dead-letters",
+        .text = "local told, i, group = {}, 2, ARGV[1]\n"
+                "while i <= #ARGV do\n"
+                "  local stream, id, last = ARGV[i], ARGV[i + 1], i + 2 + tonumber(ARGV[i + 2])\n"
+                "  local held = #redis.call('XPENDING', stream, group, id, id, 1)\n"
+                "  if held > 0 then\n"
+                "    redis.call('XADD', KEYS[1], '*', unpack(ARGV, i + 3, last))\n"
+                "    redis.call('XACK', stream, group, id)\n"
+                "  end\n"
+                "  if stream == KEYS[2] then redis.call('XDEL', stream, id) end\n"
+                "  told[#told + 1] = held\n"
+                "  i = last + 1\n"
+                "end\n"
+                "return told\n",
 };
+
+/* What goes in one call: the server does nothing else meanwhile. */
+#define BURIED_AT_ONCE 32
+#define BURIED_BYTES   (1 << 20)
+#define BURIED_TEXTS   2000 /* of one entry: Lua's stack has an end, and an event has a dozen */
+#define HISTORY_TEXTS  20
 
 /* ---- making */
 
@@ -127,19 +145,30 @@ static void count_dead(struct cm_consumer *consumer, const struct consumer_entry
                CM_F_STR("entry", entry->id), CM_F_STR("type", entry->event.type));
 }
 
-static void bury(struct cm_consumer *consumer, const struct consumer_entry *entry)
+struct funeral {
+        struct cm_str *args;
+        size_t count;
+        size_t bytes;
+        const struct consumer_entry *entries[BURIED_AT_ONCE];
+        size_t entry_count;
+};
+
+static void add_text(struct funeral *funeral, struct cm_str text)
+{
+        funeral->args[funeral->count++] = text.data ? text : CM_STR("");
+        funeral->bytes += text.len;
+}
+
+static void add_history(struct cm_consumer *consumer, struct funeral *funeral,
+                        const struct consumer_entry *entry)
 {
         struct cm_arena *arena = &consumer->arena;
-        struct cm_str trace = entry->event.traceparent, detail = entry->detail;
         char died_at[CM_TIME_TEXT_SIZE];
         const struct cm_str history[] = {
-                entry->key,
-                consumer->group,
-                entry->id,
                 CM_STR("dead_reason"),
                 cm_str_from(entry->reason),
                 CM_STR("dead_detail"),
-                detail.data ? detail : CM_STR(""),
+                entry->detail,
                 CM_STR("dead_attempts"),
                 cm_arena_printf(arena, "%d", entry->attempt),
                 CM_STR("dead_stream"),
@@ -147,35 +176,91 @@ static void bury(struct cm_consumer *consumer, const struct consumer_entry *entr
                 CM_STR("dead_id"),
                 entry->id,
                 CM_STR("dead_at"),
-                cm_str_from(cm_time_format(cm_now(&cm_clock_system), died_at)),
+                cm_arena_str(arena, cm_str_from(cm_time_format(cm_now(&cm_clock_system), died_at))),
                 CM_STR("dead_traceparent"),
-                trace.data ? trace : CM_STR(""),
+                entry->event.traceparent,
                 CM_STR("salus_stream"),
-                entry->stream ? entry->stream->name : CM_STR(""),
+                entry->stream ? entry->stream->name : CM_STR_NONE,
         };
-        size_t count = CM_COUNT(history), body = entry->fields->count;
-        struct cm_str *args = cm_arena_array(arena, count + body, sizeof(*args));
-        struct cm_redis_reply reply, removed;
 
-        for (size_t i = 0; i < count; i++)
-                args[i] = history[i];
+        for (size_t i = 0; i < CM_COUNT(history); i++)
+                add_text(funeral, history[i]);
+}
+
+static size_t body_of(const struct consumer_entry *entry)
+{
+        return entry->fields->count < BURIED_TEXTS ? entry->fields->count : BURIED_TEXTS;
+}
+
+static void add_letter(struct cm_consumer *consumer, struct funeral *funeral,
+                       const struct consumer_entry *entry)
+{
+        size_t body = body_of(entry), count_at, first;
+
+        add_text(funeral, entry->key);
+        add_text(funeral, entry->id);
+        count_at = funeral->count++;
+        first = funeral->count;
+        add_history(consumer, funeral, entry);
         for (size_t i = 0; i + 1 < body; i += 2) {
                 if (cm_str_equal(entry->fields->items[i].text, CM_STR("salus_stream")))
                         continue;
-                args[count++] = entry->fields->items[i].text;
-                args[count++] = entry->fields->items[i + 1].text;
+                add_text(funeral, entry->fields->items[i].text);
+                add_text(funeral, entry->fields->items[i + 1].text);
         }
-        if (cm_redis_script(consumer->config.redis, arena, &bury_script, &consumer->dead, 1, args,
-                            count, &reply)) {
-                cm_log(CM_LOG_ERROR, "dead letter not kept: it will come again",
-                       CM_F_STR("entry", entry->id));
+        funeral->args[count_at] = cm_arena_printf(&consumer->arena, "%zu", funeral->count - first);
+        funeral->entries[funeral->entry_count++] = entry;
+}
+
+static void hold(struct cm_consumer *consumer, struct funeral *funeral)
+{
+        const struct cm_str keys[] = { consumer->dead, consumer->redelivery };
+        struct cm_redis_reply reply;
+
+        if (!funeral->entry_count)
+                return;
+        if (cm_redis_script(consumer->config.redis, &consumer->arena, &bury_script, keys, 2,
+                            funeral->args, funeral->count, &reply) ||
+            reply.count != funeral->entry_count) {
+                cm_log(CM_LOG_ERROR, "dead letters not kept: they will come again",
+                       CM_F_INT("letters", (int64_t)funeral->entry_count),
+                       CM_F_STR("first", funeral->entries[0]->id));
                 return;
         }
-        if (reply.integer == 1)
-                count_dead(consumer, entry);
-        if (cm_str_equal(entry->key, consumer->redelivery))
-                (void)!cm_redis_call(consumer->config.redis, arena, &removed, CM_STR("XDEL"),
-                                     entry->key, entry->id, CM_STR_NONE);
+        for (size_t i = 0; i < reply.count; i++)
+                if (reply.items[i].integer > 0)
+                        count_dead(consumer, funeral->entries[i]);
+}
+
+static void begin_funeral(struct cm_consumer *consumer, struct funeral *funeral)
+{
+        funeral->count = funeral->bytes = funeral->entry_count = 0;
+        add_text(funeral, consumer->group);
+}
+
+/* Moves the dead of these entries to the dead letters, some at a time. */
+static void bury(struct cm_consumer *consumer, const struct consumer_entry *entries, size_t count)
+{
+        struct funeral funeral;
+        size_t texts = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate == ENTRY_DEAD)
+                        texts += HISTORY_TEXTS + body_of(&entries[i]);
+        if (!texts)
+                return;
+        funeral.args = cm_arena_array(&consumer->arena, texts + 1, sizeof(*funeral.args));
+        begin_funeral(consumer, &funeral);
+        for (size_t i = 0; i < count; i++) {
+                if (entries[i].fate != ENTRY_DEAD)
+                        continue;
+                add_letter(consumer, &funeral, &entries[i]);
+                if (funeral.entry_count < BURIED_AT_ONCE && funeral.bytes < BURIED_BYTES)
+                        continue;
+                hold(consumer, &funeral);
+                begin_funeral(consumer, &funeral);
+        }
+        hold(consumer, &funeral);
 }
 
 void consumer_group_finish(struct cm_consumer *consumer, struct consumer_entry *entries,
@@ -183,9 +268,7 @@ void consumer_group_finish(struct cm_consumer *consumer, struct consumer_entry *
 {
         consumer_limit(consumer->config.lease_us);
         acknowledge(consumer, entries, count);
-        for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_DEAD)
-                        bury(consumer, &entries[i]);
+        bury(consumer, entries, count);
 }
 
 /* ---- leases */

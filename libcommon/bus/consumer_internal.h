@@ -50,7 +50,9 @@ struct cm_consumer {
         struct cm_consumer_config config;
         struct cm_redis *reader; /* blocks */
         struct cm_arena names;
-        struct cm_arena arena; /* of the batch */
+        struct cm_arena arena;   /* of the batch */
+        struct cm_arena attempt; /* of one transaction for it: a database that is away for hours is
+                                    tried often */
         struct cm_str group;
         struct cm_str name; /* of this process start */
         struct cm_str redelivery;
@@ -86,11 +88,13 @@ int consumer_work(struct cm_consumer *consumer, struct consumer_entry *entries,
 
 /* consumer_store.c: the inbox. All suspend. */
 int consumer_store_open(struct cm_consumer *consumer, struct cm_str stream) CM_MUST_CHECK;
-/* Marks those entries is_new that the inbox did not have. */
-int consumer_store_enter(struct cm_pg_tx *tx, struct consumer_entry *entries,
-                         size_t count) CM_MUST_CHECK;
-int consumer_store_done(struct cm_pg_tx *tx, const struct consumer_entry *entries,
-                        size_t count) CM_MUST_CHECK;
+/* Begins the transaction of these entries and marks those is_new that the inbox did not have. */
+int consumer_store_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
+                         struct consumer_entry *entries, size_t count,
+                         struct cm_pg_tx **tx_r) CM_MUST_CHECK;
+/* Writes down that they are done with, and commits. */
+int consumer_store_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
+                          const struct consumer_entry *entries, size_t count) CM_MUST_CHECK;
 /* Joins what is done to the position. Ranges beyond it are returned in the arena, by position. */
 struct consumer_range {
         int64_t first;

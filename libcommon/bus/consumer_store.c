@@ -88,23 +88,43 @@ static void mark_new(struct consumer_entry *entries, size_t count,
         }
 }
 
-int consumer_store_enter(struct cm_pg_tx *tx, struct consumer_entry *entries, size_t count)
+static bool has_effects(const struct consumer_entry *entries, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate == ENTRY_EFFECT)
+                        return true;
+        return false;
+}
+
+static void put_effects(struct cm_pg_params *params, const struct consumer_entry *entries,
+                        size_t count)
+{
+        cm_pg_array_begin(params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate == ENTRY_EFFECT)
+                        cm_pg_array_uuid(params, &entries[i].event.id);
+        cm_pg_array_end(params);
+        cm_pg_array_begin(params, CM_PG_TEXT_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate == ENTRY_EFFECT)
+                        cm_pg_array_text(params, entries[i].event.source);
+        cm_pg_array_end(params);
+}
+
+int consumer_store_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
+                         struct consumer_entry *entries, size_t count, struct cm_pg_tx **tx_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+        const struct cm_pg_flight_item item = { &enter, &params, &result };
         int r;
 
-        cm_pg_array_begin(&params, CM_PG_UUID_ARRAY);
         for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_EFFECT)
-                        cm_pg_array_uuid(&params, &entries[i].event.id);
-        cm_pg_array_end(&params);
-        cm_pg_array_begin(&params, CM_PG_TEXT_ARRAY);
-        for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_EFFECT)
-                        cm_pg_array_text(&params, entries[i].event.source);
-        cm_pg_array_end(&params);
-        r = cm_pg_tx_query(tx, &enter, &params, &result);
+                entries[i].is_new = false;
+        if (!has_effects(entries, count))
+                return cm_pg_begin(consumer->config.pg, scope, tx_r);
+        put_effects(&params, entries, count);
+        r = cm_pg_begin_with(consumer->config.pg, scope, &item, tx_r);
         if (r == 0)
                 mark_new(entries, count, &result);
         return r;
@@ -159,25 +179,18 @@ static void put_ranges(struct cm_pg_params *params, const struct consumer_range 
         cm_pg_array_end(params);
 }
 
-int consumer_store_done(struct cm_pg_tx *tx, const struct consumer_entry *entries, size_t count)
+int consumer_store_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
+                          const struct consumer_entry *entries, size_t count)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        struct cm_arena arena;
-        struct consumer_range *runs;
-        const struct consumer_stream **streams;
-        size_t found;
-        int r = 0;
+        const struct cm_pg_flight_item item = { &done, &params, NULL };
+        struct cm_arena *arena = &consumer->attempt;
+        struct consumer_range *runs = cm_arena_array(arena, count, sizeof(*runs));
+        const struct consumer_stream **streams = cm_arena_array(arena, count, sizeof(*streams));
+        size_t found = collect(entries, count, runs, streams);
 
-        cm_arena_init(&arena, 4096);
-        runs = cm_arena_array(&arena, count, sizeof(*runs));
-        streams = cm_arena_array(&arena, count, sizeof(*streams));
-        found = collect(entries, count, runs, streams);
         put_ranges(&params, runs, streams, found);
-        if (found)
-                r = cm_pg_tx_query(tx, &done, &params, &result);
-        cm_arena_deinit(&arena);
-        return r;
+        return cm_pg_commit_with(tx, found ? &item : NULL);
 }
 
 static int read_ranges(struct cm_pg_tx *tx, const struct cm_pg_params *stream,

@@ -9,7 +9,7 @@
  * Its tables come with libcommon/bus/outbox.up.sql, which a service's first migration includes. A
  * statement of a service's own may write the row itself, beside its cause:
  *     INSERT INTO outbox (payload, event_count) VALUES ($n::jsonb, $m::int4)
- * and then says cm_relay_wake() after the commit (cm_pg_gather_spec.committed) instead of
+ * and then says cm_worker_wake_relay() after the commit (cm_pg_gather_spec.committed) instead of
  * notifying: transactions that notify commit one after the other.
  */
 

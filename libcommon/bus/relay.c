@@ -58,7 +58,7 @@ static void wake(struct cm_relay *relay)
         cm_cond_broadcast(&relay->woken);
 }
 
-static void on_notify(void *arg)
+void relay_told(void *arg)
 {
         struct cm_relay *relay = arg;
 
@@ -66,19 +66,26 @@ static void on_notify(void *arg)
         wake(relay);
 }
 
-static void on_wake(void *arg)
+static void on_news(struct cm_relay *relay)
 {
-        struct cm_relay *relay = arg;
-
-        atomic_store(&relay->wake_posted, false);
         relay->has_news = true;
         wake(relay);
 }
 
+static void on_posted_wake(void *arg)
+{
+        struct cm_relay *relay = arg;
+
+        atomic_store(&relay->wake_posted, false);
+        on_news(relay);
+}
+
 void cm_relay_wake(struct cm_relay *relay)
 {
-        if (!atomic_exchange(&relay->wake_posted, true))
-                cm_loop_post(relay->loop, on_wake, relay);
+        if (cm_loop_current() == relay->loop)
+                on_news(relay); /* without a turn of the loop and a system call */
+        else if (!atomic_exchange(&relay->wake_posted, true))
+                cm_loop_post(relay->loop, on_posted_wake, relay);
 }
 
 /* ---- leading */
@@ -87,7 +94,7 @@ void cm_relay_wake(struct cm_relay *relay)
 static int publish_new(struct cm_relay *relay, size_t *count_r)
 {
         struct relay_batch batch = { 0 };
-        int r = relay_store_take(relay, &batch);
+        int r = relay->store->take(relay, &batch);
 
         if (r == 0)
                 r = relay_publish(relay, &batch);
@@ -104,7 +111,7 @@ static int tick(struct cm_relay *relay)
         if (cm_monotonic_us() < relay->next_tick_us)
                 return 0;
         relay->next_tick_us = cm_monotonic_us() + TICK_US;
-        r = relay_store_still_leads(relay);
+        r = relay->store->still_leads(relay);
         if (r == 0)
                 r = relay_keep(relay);
         cm_arena_reset(&relay->arena);
@@ -130,6 +137,8 @@ static int follow_outbox(struct cm_relay *relay)
                         continue;
                 }
                 left = relay->next_tick_us - cm_monotonic_us();
+                if (left > relay->store->most_nap_us)
+                        left = relay->store->most_nap_us;
                 nap(relay, wait_us < left ? wait_us : left);
                 wait_us = relay->has_news || relay->was_told ? NAP_FIRST_US
                           : wait_us < TICK_US                ? wait_us * 2
@@ -143,12 +152,12 @@ static int lead(struct cm_relay *relay)
         int r;
 
         relay_limit();
-        r = relay_store_lead(relay);
+        r = relay->store->lead(relay);
         if (r)
                 return r;
         relay_groups_free(relay);
         relay->trimmed = 0;
-        r = relay_store_groups(relay);
+        r = relay->store->groups(relay);
         if (r == 0)
                 r = relay_compare(relay);
         cm_arena_reset(&relay->arena);
@@ -174,7 +183,7 @@ static void stand_by(struct cm_relay *relay)
                 if (relay->has_news) {
                         relay->has_news = false;
                         relay_limit();
-                        if (relay_store_tell(relay))
+                        if (relay->store->tell(relay))
                                 return;
                 }
                 nap(relay, until - cm_monotonic_us());
@@ -205,7 +214,7 @@ static void relay_fiber(void *arg)
                         rest(relay);
         }
         relay_limit();
-        relay_store_resign(relay);
+        relay->store->resign(relay);
         relay->has_ended = true;
         wake(relay);
 }
@@ -216,7 +225,7 @@ static void relay_free(struct cm_relay **relay)
 {
         struct cm_relay *it = *relay;
 
-        cm_pg_free(&it->pg);
+        it->store->close(it);
         relay_groups_free(it);
         cm_arena_deinit(&it->arena);
         cm_arena_deinit(&it->keys);
@@ -227,9 +236,6 @@ static void relay_free(struct cm_relay **relay)
 int cm_relay_start(struct cm_loop *loop, const struct cm_relay_config *config,
                    struct cm_relay **relay_r)
 {
-        const struct cm_pg_config pg = { .conninfo = config->conninfo,
-                                         .connections = 1, /* the session that holds the lock */
-                                         .statement_timeout_us = STEP_LIMIT_US };
         struct cm_relay *relay = CM_NEW(struct cm_relay);
         int r;
 
@@ -246,9 +252,8 @@ int cm_relay_start(struct cm_loop *loop, const struct cm_relay_config *config,
         relay->missing = key_missing(&relay->keys, cm_str_from(config->service));
         relay->published = cm_metric_labeled(
                 &published, cm_arena_printf(&relay->keys, "stream=\"%s\"", config->service).data);
-        r = cm_pg_new(loop, &pg, &relay->pg);
-        if (r == 0)
-                r = cm_pg_listen(relay->pg, CM_OUTBOX_CHANNEL, on_notify, relay);
+        relay->store = config->mongo ? &relay_store_documents : &relay_store_pg;
+        r = relay->store->open(relay);
         if (r == 0)
                 r = cm_fiber_start("relay", relay_fiber, relay, CM_NEVER);
         if (r)

@@ -1,5 +1,7 @@
 #pragma once
 #include "base/attr.h"
+#include "base/str.h"
+#include "store/mongo.h"
 #include "store/redis.h"
 #include "sys/loop.h"
 
@@ -17,6 +19,8 @@ struct cm_relay_config {
         const char *service; /* "auth"; static text */
         const char
                 *conninfo; /* of the service's database; the relay opens connections of its own */
+        struct cm_mongo *mongo; /* instead: the outbox is inside documents (outbox_document.h) */
+        const char *const *collections; /* whose documents may have events; ends with NULL */
         struct cm_redis *redis; /* the worker's commands on the bus */
         int64_t keep_us; /* outbox rows are kept at least as long after they were sent; 0: 7 days */
         int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */
@@ -33,3 +37,7 @@ void cm_relay_stop(struct cm_relay **relay);
 /* There is something new in the outbox. From any thread, also when another process leads: it is
  * told. */
 void cm_relay_wake(struct cm_relay *relay);
+/* The same of one document: it has a waiting event. `collection` is one of the configuration's, the
+ * text is copied. Without it the event waits until the relay looks at all documents, which it does
+ * seldom. */
+void cm_relay_wake_document(struct cm_relay *relay, const char *collection, struct cm_str id);

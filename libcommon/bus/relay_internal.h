@@ -39,7 +39,9 @@ struct relay_group {
 struct cm_relay {
         struct cm_loop *loop;
         struct cm_relay_config config;
-        struct cm_pg *pg;
+        const struct relay_store_ops *store;
+        struct cm_pg *pg;                    /* relay_store.c's */
+        struct relay_documents *documents; /* relay_documents.c's */
         struct cm_str stream;  /* s1:events:<service> */
         struct cm_str missing; /* s1:missing:<service> */
         struct cm_arena keys;
@@ -74,27 +76,43 @@ void relay_batch_clear(struct relay_batch *batch);
 /* Gives the next step its time, so that a server that says nothing stops it. */
 void relay_limit(void);
 
-/* relay_store.c: the outbox. All suspend. */
-int relay_store_lead(struct cm_relay *relay) CM_MUST_CHECK; /* 0 or RELAY_NOT_LEADING */
-int relay_store_still_leads(struct cm_relay *relay) CM_MUST_CHECK;
-void relay_store_resign(struct cm_relay *relay);
-/* Gives the next events their positions, records that, moves the cursor. */
-int relay_store_take(struct cm_relay *relay, struct relay_batch *batch_r) CM_MUST_CHECK;
-/* Events that have positions from `first` to `last`; fewer when some are void or pruned. */
-int relay_store_read(struct cm_relay *relay, int64_t first, int64_t last,
-                     struct relay_batch *batch_r) CM_MUST_CHECK;
-/* The next position from `from` on that has an event; beyond the cursor when there is none. */
-int relay_store_next(struct cm_relay *relay, int64_t from, int64_t *position_r) CM_MUST_CHECK;
-/* Which event would get `position`, were all that waits taken now. False: none. */
-int relay_store_preview(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r,
-                        bool *found_r) CM_MUST_CHECK;
-/* Gives up the positions up to `last`: they mean nothing. */
-int relay_store_skip(struct cm_relay *relay, int64_t last) CM_MUST_CHECK;
-int relay_store_groups(struct cm_relay *relay) CM_MUST_CHECK;
-int relay_store_save_group(struct cm_relay *relay, const struct relay_group *group) CM_MUST_CHECK;
-int relay_store_prune(struct cm_relay *relay) CM_MUST_CHECK;
-int relay_store_measure(struct cm_relay *relay) CM_MUST_CHECK;
-int relay_store_tell(struct cm_relay *relay) CM_MUST_CHECK;
+/*
+ * The outbox, in PostgreSQL (relay_store.c) or inside documents (relay_documents.c). All but open and
+ * close suspend.
+ */
+struct relay_store_ops {
+        int64_t most_nap_us; /* it wants to be asked so often */
+        int (*open)(struct cm_relay *relay);
+        void (*close)(struct cm_relay *relay); /* also when open failed */
+        int (*lead)(struct cm_relay *relay); /* 0 or RELAY_NOT_LEADING */
+        int (*still_leads)(struct cm_relay *relay);
+        void (*resign)(struct cm_relay *relay);
+        /* Gives the next events their positions, records that, moves the cursor. */
+        int (*take)(struct cm_relay *relay, struct relay_batch *batch_r);
+        /* Events that have positions from `first` to `last`; fewer when some are void or pruned. */
+        int (*read)(struct cm_relay *relay, int64_t first, int64_t last,
+                    struct relay_batch *batch_r);
+        /* The next position from `from` on that has an event; beyond the cursor when there is none.
+         */
+        int (*next)(struct cm_relay *relay, int64_t from, int64_t *position_r);
+        /* Which event would get `position`, were all that waits taken now. False: none. */
+        int (*preview)(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r,
+                       bool *found_r);
+        /* Gives up the positions up to `last`: they mean nothing. */
+        int (*skip)(struct cm_relay *relay, int64_t last);
+        int (*groups)(struct cm_relay *relay);
+        int (*save_group)(struct cm_relay *relay, const struct relay_group *group);
+        int (*prune)(struct cm_relay *relay);
+        int (*measure)(struct cm_relay *relay);
+        /* What this process has written is the leader's to send. */
+        int (*tell)(struct cm_relay *relay);
+};
+extern const struct relay_store_ops relay_store_pg, relay_store_documents;
+
+/* relay.c: the outbox says that there is news (cm_loop_fn). */
+void relay_told(void *relay);
+/* relay_store.c: gauges */
+void relay_show_outbox(int64_t pending, int64_t oldest_s);
 
 /* relay_publish.c: the stream. All suspend. */
 int relay_publish(struct cm_relay *relay, const struct relay_batch *batch) CM_MUST_CHECK;

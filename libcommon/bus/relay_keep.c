@@ -202,12 +202,12 @@ static int save_groups(struct cm_relay *relay)
 
                 if (group->acked == group->acked_saved)
                         continue;
-                r = relay_store_save_group(relay, group);
+                r = relay->store->save_group(relay, group);
                 if (r)
                         return r;
                 group->acked_saved = group->acked;
         }
-        return relay_store_measure(relay);
+        return relay->store->measure(relay);
 }
 
 static int prune(struct cm_relay *relay)
@@ -215,7 +215,7 @@ static int prune(struct cm_relay *relay)
         if (cm_monotonic_us() < relay->next_prune_us)
                 return 0;
         relay->next_prune_us = cm_monotonic_us() + PRUNE_INTERVAL_US;
-        return relay_store_prune(relay);
+        return relay->store->prune(relay);
 }
 
 int relay_keep(struct cm_relay *relay)

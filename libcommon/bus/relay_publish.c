@@ -108,7 +108,7 @@ static int resend_step(struct cm_relay *relay, int64_t first)
 {
         struct relay_batch batch = { 0 };
         int64_t end = first + RESEND_STEP - 1, last = relay->cursor.position;
-        int r = relay_store_read(relay, first, end < last ? end : last, &batch);
+        int r = relay->store->read(relay, first, end < last ? end : last, &batch);
 
         if (r == 0)
                 r = relay_publish(relay, &batch);
@@ -122,7 +122,7 @@ static int resend_step(struct cm_relay *relay, int64_t first)
 static int resend(struct cm_relay *relay, int64_t head)
 {
         int64_t last = relay->cursor.position, needed = first_needed(relay), next;
-        int r = relay_store_next(relay, needed > head ? needed : head + 1, &next);
+        int r = relay->store->next(relay, needed > head ? needed : head + 1, &next);
 
         if (r == 0 && next <= last)
                 cm_log(CM_LOG_WARN, "stream is behind the outbox: sending again",
@@ -132,7 +132,7 @@ static int resend(struct cm_relay *relay, int64_t head)
                 relay_limit();
                 r = resend_step(relay, next);
                 if (r == 0)
-                        r = relay_store_next(relay, next + RESEND_STEP, &next);
+                        r = relay->store->next(relay, next + RESEND_STEP, &next);
         }
         return r;
 }
@@ -166,14 +166,14 @@ static int go_above(struct cm_relay *relay, int64_t head)
 
         if (r)
                 return r < 0 ? r : -CM_E_UNAVAILABLE;
-        r = relay_store_preview(relay, head, &here, &found);
+        r = relay->store->preview(relay, head, &here, &found);
         if (r < 0 || (found && entry_id(&entries, &there) && cm_uuid_equal(&here, &there)))
                 return r;
         cm_counter_add(&diverged, 1);
         cm_log(CM_LOG_ERROR, "stream is ahead of the outbox: its positions are given up",
                CM_F_TEXT("stream", relay->config.service), CM_F_INT("head", head),
                CM_F_INT("position", relay->cursor.position));
-        return relay_store_skip(relay, head);
+        return relay->store->skip(relay, head);
 }
 
 int relay_compare(struct cm_relay *relay)

@@ -97,7 +97,7 @@ static int collect(struct refill *refill, int64_t first, int64_t last, int64_t *
         struct cm_relay *relay = refill->relay;
         struct relay_batch *batch = &refill->batch;
         int64_t end = first + STEP - 1, next;
-        int r = relay_store_next(relay, first, &next);
+        int r = relay->store->next(relay, first, &next);
 
         if (r)
                 return r;
@@ -106,7 +106,7 @@ static int collect(struct refill *refill, int64_t first, int64_t last, int64_t *
                 add_void(refill, first, *next_r - 1);
                 return 0;
         }
-        r = relay_store_read(relay, first, end < last ? end : last, batch);
+        r = relay->store->read(relay, first, end < last ? end : last, batch);
         if (r)
                 return r;
         for (size_t i = 0; i < batch->count && batch->events[i].position == next; i++, next++)

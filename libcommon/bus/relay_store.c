@@ -5,6 +5,8 @@
 #include "bus/outbox.h"
 #include "bus/relay_internal.h"
 
+#define STATEMENT_LIMIT_US (20 * CM_SECOND)
+
 /*
  * The outbox from the relay's side. Rows are taken in the order (xid, id), and only those whose
  * transaction is older than every running one: behind the cursor nothing can appear any more, which
@@ -170,6 +172,12 @@ static struct cm_metric outbox_pending =
 static struct cm_metric outbox_oldest =
         CM_GAUGE("salus_outbox_oldest_seconds", "Age of the oldest event that waits for the relay");
 
+void relay_show_outbox(int64_t pending, int64_t oldest_s)
+{
+        cm_gauge_set(&outbox_pending, pending);
+        cm_gauge_set(&outbox_oldest, oldest_s);
+}
+
 /* An outcome of PostgreSQL (a refused or repeated row) that no caller here expects. */
 static int expect_none(int r)
 {
@@ -202,7 +210,7 @@ static int read_cursor(struct cm_relay *relay)
         return r;
 }
 
-int relay_store_lead(struct cm_relay *relay)
+static int pg_lead(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result lock = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result term = { 0 };
@@ -221,7 +229,7 @@ int relay_store_lead(struct cm_relay *relay)
         return read_cursor(relay);
 }
 
-int relay_store_still_leads(struct cm_relay *relay)
+static int pg_still_leads(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         int r = expect_none(query(relay, &still_leads, &relay->term, 1, &result));
@@ -231,7 +239,7 @@ int relay_store_still_leads(struct cm_relay *relay)
         return cm_pg_bool(&result, 0, 0) ? 0 : RELAY_NOT_LEADING;
 }
 
-void relay_store_resign(struct cm_relay *relay)
+static void pg_resign(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
 
@@ -272,7 +280,7 @@ static void read_batch(struct cm_relay *relay, struct relay_batch *batch)
                 read_event(&batch->result, (int)i, &batch->events[i]);
 }
 
-int relay_store_take(struct cm_relay *relay, struct relay_batch *batch_r)
+static int pg_take(struct cm_relay *relay, struct relay_batch *batch_r)
 {
         const struct relay_cursor *cursor = &relay->cursor;
         const int64_t numbers[] = { cursor->xid, cursor->id, relay->term, cursor->position + 1,
@@ -293,7 +301,7 @@ int relay_store_take(struct cm_relay *relay, struct relay_batch *batch_r)
         return 0;
 }
 
-int relay_store_read(struct cm_relay *relay, int64_t first, int64_t last,
+static int pg_read(struct cm_relay *relay, int64_t first, int64_t last,
                      struct relay_batch *batch_r)
 {
         const int64_t numbers[] = { first, last };
@@ -305,7 +313,7 @@ int relay_store_read(struct cm_relay *relay, int64_t first, int64_t last,
         return r;
 }
 
-int relay_store_next(struct cm_relay *relay, int64_t from, int64_t *position_r)
+static int pg_next(struct cm_relay *relay, int64_t from, int64_t *position_r)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         int r = expect_none(query(relay, &next_event, &from, 1, &result));
@@ -315,7 +323,7 @@ int relay_store_next(struct cm_relay *relay, int64_t from, int64_t *position_r)
         return r;
 }
 
-int relay_store_preview(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r,
+static int pg_preview(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r,
                         bool *found_r)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
@@ -331,7 +339,7 @@ int relay_store_preview(struct cm_relay *relay, int64_t position, struct cm_uuid
         return 0;
 }
 
-int relay_store_skip(struct cm_relay *relay, int64_t last)
+static int pg_skip(struct cm_relay *relay, int64_t last)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         struct relay_cursor *cursor = &relay->cursor;
@@ -349,7 +357,7 @@ int relay_store_skip(struct cm_relay *relay, int64_t last)
 
 /* ---- groups, pruning, measures */
 
-int relay_store_groups(struct cm_relay *relay)
+static int pg_groups(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         int r = expect_none(query(relay, &known_groups, NULL, 0, &result));
@@ -363,7 +371,7 @@ int relay_store_groups(struct cm_relay *relay)
         return r;
 }
 
-int relay_store_save_group(struct cm_relay *relay, const struct relay_group *group)
+static int pg_save_group(struct cm_relay *relay, const struct relay_group *group)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
@@ -374,14 +382,14 @@ int relay_store_save_group(struct cm_relay *relay, const struct relay_group *gro
         return expect_none(cm_pg_query(relay->pg, NULL, &save_group, &params, &result));
 }
 
-int relay_store_prune(struct cm_relay *relay)
+static int pg_prune(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
 
         return expect_none(query(relay, &prune, &relay->config.keep_us, 1, &result));
 }
 
-int relay_store_measure(struct cm_relay *relay)
+static int pg_measure(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         const int64_t numbers[] = { relay->cursor.xid, relay->cursor.id };
@@ -389,14 +397,49 @@ int relay_store_measure(struct cm_relay *relay)
 
         if (r)
                 return r;
-        cm_gauge_set(&outbox_pending, cm_pg_int(&result, 0, 0));
-        cm_gauge_set(&outbox_oldest, cm_pg_int(&result, 0, 1));
+        relay_show_outbox(cm_pg_int(&result, 0, 0), cm_pg_int(&result, 0, 1));
         return 0;
 }
 
-int relay_store_tell(struct cm_relay *relay)
+static int pg_tell(struct cm_relay *relay)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
 
         return expect_none(query(relay, &tell, NULL, 0, &result));
 }
+
+/* ---- the session that holds the lock */
+
+static int pg_open(struct cm_relay *relay)
+{
+        const struct cm_pg_config config = { .conninfo = relay->config.conninfo,
+                                             .connections = 1,
+                                             .statement_timeout_us = STATEMENT_LIMIT_US };
+        int r = cm_pg_new(relay->loop, &config, &relay->pg);
+
+        return r ? r : cm_pg_listen(relay->pg, CM_OUTBOX_CHANNEL, relay_told, relay);
+}
+
+static void pg_close(struct cm_relay *relay)
+{
+        cm_pg_free(&relay->pg);
+}
+
+const struct relay_store_ops relay_store_pg = {
+        .most_nap_us = CM_SECOND, /* news are told: no need to look often */
+        .open = pg_open,
+        .close = pg_close,
+        .lead = pg_lead,
+        .still_leads = pg_still_leads,
+        .resign = pg_resign,
+        .take = pg_take,
+        .read = pg_read,
+        .next = pg_next,
+        .preview = pg_preview,
+        .skip = pg_skip,
+        .groups = pg_groups,
+        .save_group = pg_save_group,
+        .prune = pg_prune,
+        .measure = pg_measure,
+        .tell = pg_tell,
+};

@@ -120,6 +120,13 @@ enum { CM_DECODE_FAULTS = 1, CM_DECODE_NOT_JSON = 2 };
 int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct cm_arena *arena,
                      void *out, struct cm_faults *faults) CM_MUST_CHECK;
 
+/* The same of a document that came in another form than text; `tree` as cm_json_parse() makes them.
+ */
+struct cm_json_node;
+int cm_schema_decode_tree(const struct cm_schema *schema, const struct cm_json_node *tree,
+                          struct cm_arena *arena, void *out,
+                          struct cm_faults *faults) CM_MUST_CHECK;
+
 /* Decodes one value that came as text (path, query, header) by a scalar schema or an array of such
  * (comma-separated). `pointer` is what a fault will name. Returns 0 or CM_DECODE_FAULTS. */
 int cm_schema_decode_text(const struct cm_schema *schema, struct cm_str text, struct cm_str pointer,
@@ -133,3 +140,8 @@ void cm_schema_encode(const struct cm_schema *schema, const void *value, struct 
 /* The enumeration's text for a constant, and back; NULL and 0 when there is none. */
 const char *cm_schema_enum_name(const struct cm_schema *schema, int32_t constant);
 int32_t cm_schema_enum_value(const struct cm_schema *schema, struct cm_str text);
+
+/* Appends the name of the member that lies at `offset` of an object's struct and has `size` bytes,
+ * or of a member of an object in it ("context.mood"). Returns its schema; there must be one. */
+const struct cm_schema *cm_schema_path(const struct cm_schema *object, size_t offset, size_t size,
+                                       struct cm_buf *out);

@@ -365,3 +365,13 @@ int cm_schema_decode(const struct cm_schema *schema, struct cm_str json, struct 
                 return CM_DECODE_NOT_JSON;
         return faults->count ? CM_DECODE_FAULTS : 0;
 }
+
+int cm_schema_decode_tree(const struct cm_schema *schema, const struct cm_json_node *tree,
+                          struct cm_arena *arena, void *out, struct cm_faults *faults)
+{
+        const struct schema_context context = { arena, faults, CM_STR("") };
+
+        memset(out, 0, schema->size);
+        decode_value(&context, NULL, schema, tree, out);
+        return faults->count ? CM_DECODE_FAULTS : 0;
+}

@@ -131,3 +131,32 @@ void cm_schema_encode(const struct cm_schema *schema, const void *value, struct 
         cm_json_writer_init(&writer, out);
         encode(&writer, schema, value);
 }
+
+static const struct cm_member *member_at(const struct cm_schema *object, size_t offset, size_t size)
+{
+        const struct cm_member *around = NULL;
+
+        for (size_t i = 0; i < object->member_count; i++) {
+                const struct cm_member *member = &object->members[i];
+
+                if (member->offset == offset && member->schema->size == size)
+                        return member;
+                if (member->schema->type == CM_TYPE_OBJECT && member->offset <= offset &&
+                    offset + size <= member->offset + member->schema->size)
+                        around = member;
+        }
+        return around;
+}
+
+const struct cm_schema *cm_schema_path(const struct cm_schema *object, size_t offset, size_t size,
+                                       struct cm_buf *out)
+{
+        const struct cm_member *member = member_at(object, offset, size);
+
+        CM_ASSERT(member);
+        cm_buf_add_str(out, cm_str_from(member->name));
+        if (member->offset == offset && member->schema->size == size)
+                return member->schema;
+        cm_buf_add_char(out, '.');
+        return cm_schema_path(member->schema, offset - member->offset, size, out);
+}

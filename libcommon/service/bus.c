@@ -93,6 +93,27 @@ int bus_start(struct worker *worker)
         return r;
 }
 
+/* In the first worker's thread, which alone knows whether the relay is still there. */
+static void wake_relay(void *arg)
+{
+        struct worker *first = arg;
+
+        atomic_store(&first->news_posted, false);
+        if (first->relay)
+                cm_relay_wake(first->relay);
+}
+
+void cm_worker_wake_relay(void *worker)
+{
+        struct worker *here = worker_of(worker);
+        struct worker *first = &here->daemon->workers[0];
+
+        if (here == first)
+                wake_relay(first);
+        else if (atomic_load(&first->open) && !atomic_exchange(&first->news_posted, true))
+                cm_loop_post(first->public.loop, wake_relay, first);
+}
+
 void bus_stop_taking(struct worker *worker)
 {
         if (worker->callee)

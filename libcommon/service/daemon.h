@@ -35,6 +35,7 @@ struct worker {
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
         struct cm_rpc_server *callee; /* each worker's, of a service that answers calls */
+        atomic_bool news_posted; /* likewise: a look at the outbox is on its way to its thread */
         struct cm_fiber *fiber;
         bool ending;
         struct cm_cond never;

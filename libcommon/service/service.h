@@ -59,5 +59,10 @@ struct cm_service {
  * work undone; 2 for a wrong command line or settings. */
 int cm_service_main(const struct cm_service *service, int argc, char **argv);
 
+/* There is something new in the outbox, and it is committed: the relay looks at once. `worker` is
+ * any struct cm_worker of the daemon, in its own thread (void, to be cm_pg_gather_spec.committed).
+ * A hint without promise: what it does not reach the relay finds by itself within half a second. */
+void cm_worker_wake_relay(void *worker);
+
 /* The worker's own keys for tokens, when it knows them without the bus (auth does). JWK set. */
 int cm_worker_set_keys(struct cm_worker *worker, struct cm_str jwks) CM_MUST_CHECK;

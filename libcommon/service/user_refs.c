@@ -126,12 +126,16 @@ static const struct cm_pg_statement select_ref = {
                " FROM user_refs WHERE user_id = $1::uuid",
 };
 
-static const struct cm_pg_statement upsert_ref = {
-        .name = "user_ref_upsert",
+/* In the order of the ids, so that two consumers do not wait for each other; of one person's
+ * versions the newest. */
+static const struct cm_pg_statement upsert_refs = {
+        .name = "user_refs_upsert",
         .sql = "INSERT INTO user_refs AS u (user_id, tenant_id, user_type, status, language,"
                " time_zone, version, updated_at)"
-               " VALUES ($1::uuid, $2::uuid, $3::int2, $4::int2, $5::text, $6::text, $7::int8,"
-               " $8::timestamptz)"
+               " SELECT DISTINCT ON (user_id) * FROM unnest($1::uuid[], $2::uuid[], $3::int2[],"
+               "  $4::int2[], $5::text[], $6::text[], $7::int8[], $8::timestamptz[])"
+               "  AS f(user_id, tenant_id, user_type, status, language, time_zone, version,"
+               "  updated_at) ORDER BY user_id, version DESC"
                " ON CONFLICT (user_id) DO UPDATE SET tenant_id = EXCLUDED.tenant_id,"
                " user_type = EXCLUDED.user_type, status = EXCLUDED.status,"
                " language = EXCLUDED.language, time_zone = EXCLUDED.time_zone,"
@@ -188,56 +192,88 @@ int cm_user_ref_get(struct cm_worker *worker, const struct cm_uuid *user_id,
 
 /* ---- the events */
 
-struct expectation {
+/* Versions that a worker must have seen. */
+struct expectations {
         struct worker *worker;
-        struct cm_uuid user_id;
-        int64_t version;
+        size_t count;
+        struct {
+                struct cm_uuid user_id;
+                int64_t version;
+        } items[];
 };
 
 static void expect(void *arg)
 {
-        struct expectation *expectation = arg;
+        struct expectations *expected = arg;
 
-        user_ref_cache_expect(expectation->worker->refs, &expectation->user_id,
-                              expectation->version);
-        cm_free(expectation);
+        for (size_t i = 0; i < expected->count; i++)
+                user_ref_cache_expect(expected->worker->refs, &expected->items[i].user_id,
+                                      expected->items[i].version);
+        cm_free(expected);
 }
 
-static void tell_workers(const struct user_ref *fact)
+static void tell_worker(struct worker *worker, const struct user_ref *const *users, size_t count)
+{
+        struct expectations *expected =
+                cm_alloc(sizeof(*expected) + count * sizeof(*expected->items));
+
+        expected->worker = worker;
+        expected->count = count;
+        for (size_t i = 0; i < count; i++) {
+                expected->items[i].user_id = users[i]->user_id;
+                expected->items[i].version = users[i]->version;
+        }
+        cm_loop_post(worker->public.loop, expect, expected);
+}
+
+static void tell_workers(const struct user_ref *const *users, size_t count)
 {
         struct worker *here = worker_here();
 
-        for (size_t i = 0; here && i < here->daemon->worker_count; i++) {
-                struct worker *worker = &here->daemon->workers[i];
-                struct expectation *expectation;
+        for (size_t i = 0; here && i < here->daemon->worker_count; i++)
+                if (atomic_load(&here->daemon->workers[i].open))
+                        tell_worker(&here->daemon->workers[i], users, count);
+}
 
-                if (!atomic_load(&worker->open))
-                        continue;
-                expectation = CM_NEW(struct expectation);
-                expectation->worker = worker;
-                expectation->user_id = fact->user_id;
-                expectation->version = fact->version;
-                cm_loop_post(worker->public.loop, expect, expectation);
-        }
+/* A column of the statement: the expression's value of each user. */
+#define PUT_COLUMN(params, kind, put, value)                                                       \
+        do {                                                                                       \
+                cm_pg_array_begin(params, kind);                                                   \
+                for (size_t i = 0; i < count; i++)                                                 \
+                        put(params, value);                                                        \
+                cm_pg_array_end(params);                                                           \
+        } while (0)
+
+static void put_users(struct cm_pg_params *params, const struct user_ref *const *users,
+                      size_t count)
+{
+        PUT_COLUMN(params, CM_PG_UUID_ARRAY, cm_pg_array_uuid, &users[i]->user_id);
+        PUT_COLUMN(params, CM_PG_UUID_ARRAY, cm_pg_array_uuid, &users[i]->tenant_id);
+        PUT_COLUMN(params, CM_PG_INT2_ARRAY, cm_pg_array_int, users[i]->user_type);
+        PUT_COLUMN(params, CM_PG_INT2_ARRAY, cm_pg_array_int, users[i]->status);
+        PUT_COLUMN(params, CM_PG_TEXT_ARRAY, cm_pg_array_text, users[i]->language);
+        PUT_COLUMN(params, CM_PG_TEXT_ARRAY, cm_pg_array_text, users[i]->time_zone);
+        PUT_COLUMN(params, CM_PG_INT8_ARRAY, cm_pg_array_int, users[i]->version);
+        PUT_COLUMN(params, CM_PG_TIME_ARRAY, cm_pg_array_int, users[i]->changed_at);
+}
+
+int cm_user_ref_apply_batch(struct cm_delivery *deliveries, const void *const *facts, size_t count)
+{
+        const struct user_ref **users = cm_arena_array(deliveries->arena, count, sizeof(*users));
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
+
+        for (size_t i = 0; i < count; i++)
+                users[i] = facts[i];
+        put_users(&params, users, count);
+        r = cm_pg_tx_query(deliveries->tx, &upsert_refs, &params, NULL);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        tell_workers(users, count);
+        return 0;
 }
 
 int cm_user_ref_apply(struct cm_delivery *delivery, const void *fact)
 {
-        const struct user_ref *user = fact;
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        int r;
-
-        cm_pg_put_uuid(&params, &user->user_id);
-        cm_pg_put_uuid(&params, &user->tenant_id);
-        cm_pg_put_int2(&params, (int16_t)user->user_type);
-        cm_pg_put_int2(&params, (int16_t)user->status);
-        cm_pg_put_text(&params, user->language);
-        cm_pg_put_text(&params, user->time_zone);
-        cm_pg_put_int8(&params, user->version);
-        cm_pg_put_time(&params, user->changed_at);
-        r = cm_pg_tx_query(delivery->tx, &upsert_ref, &params, NULL);
-        if (r)
-                return r > 0 ? -CM_E_DATABASE : r;
-        tell_workers(user);
-        return 0;
+        return cm_user_ref_apply_batch(delivery, &fact, 1);
 }

@@ -26,12 +26,15 @@ enum cm_user_ref_outcome { CM_USER_REF_UNKNOWN = 1 /* its event has not arrived 
 int cm_user_ref_get(struct cm_worker *worker, const struct cm_uuid *user_id,
                     struct cm_user_ref *ref_r) CM_MUST_CHECK;
 
-/* The handler of both events: `fact` is a struct user_ref. For services that do more with them:
+/* The handlers of both events: a fact is a struct user_ref. For services that do more with them:
  * call it first. Older versions than the stored one change nothing. */
 int cm_user_ref_apply(struct cm_delivery *delivery, const void *fact);
+int cm_user_ref_apply_batch(struct cm_delivery *deliveries, const void *const *facts, size_t count);
 
 #define CM_USER_REF_SUBSCRIPTIONS                                                                  \
-        { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, cm_user_ref_apply },                  \
+        { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, cm_user_ref_apply,                    \
+          cm_user_ref_apply_batch },                                                               \
         {                                                                                          \
-                STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, cm_user_ref_apply               \
+                STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, cm_user_ref_apply,              \
+                        cm_user_ref_apply_batch                                                    \
         }

@@ -9,11 +9,8 @@
 #include "store/test_redis.h"
 #include "sys/log.h"
 
-static struct test_redis server;
-static struct cm_loop *loop;
-static struct cm_redis *redis;
+static struct test_client client;
 static struct cm_cache *cache;
-static struct cm_arena arena;
 static int loads;
 
 static void ignore_warning(enum cm_log_level level CM_UNUSED, struct cm_str line CM_UNUSED,
@@ -24,36 +21,25 @@ static void ignore_warning(enum cm_log_level level CM_UNUSED, struct cm_str line
 
 static int set_up(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
+        int r = test_client_set_up(&client);
+
         loads = 0;
         cm_log_set_hook(ignore_warning, NULL);
-        test_redis_start(&server);
-        loop = test_loop_new();
-        cm_arena_init(&arena, 4096);
-        if (cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &redis))
-                return -1;
-        cache = cm_cache_new(redis);
-        return 0;
+        if (r == 0 && client.redis)
+                cache = cm_cache_new(client.redis);
+        return r;
 }
 
 static int tear_down(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
         cm_cache_free(&cache);
-        cm_redis_free(&redis);
-        cm_arena_deinit(&arena);
-        test_loop_free(&loop);
-        test_redis_stop(&server);
+        test_client_tear_down(&client);
         return 0;
 }
 
 static void in_fiber(void (*fn)(void))
 {
-        if (!test_redis_is_installed())
-                skip();
-        test_run(loop, fn);
+        TEST_CLIENT_RUN(&client, fn);
 }
 
 /* Takes a while, so that others come meanwhile; the value counts the loads. */
@@ -71,8 +57,9 @@ static void get(const char *expected)
 {
         struct cm_str value;
 
-        assert_int_equal(cm_cache_get(cache, CM_STR("key"), CM_MINUTE, &arena, load, NULL, &value),
-                         0);
+        assert_int_equal(
+                cm_cache_get(cache, CM_STR("key"), CM_MINUTE, &client.arena, load, NULL, &value),
+                0);
         assert_string_equal(value.data, expected);
 }
 
@@ -133,7 +120,7 @@ static void load_under_way_is_not_stored(void **state CM_UNUSED)
 
 static void drop_in_another_process_fiber(void)
 {
-        struct cm_cache *other = cm_cache_new(redis);
+        struct cm_cache *other = cm_cache_new(client.redis);
         struct cm_group group;
 
         cm_group_init(&group);
@@ -156,7 +143,7 @@ static void outcomes_are_not_cached_fiber(void)
         struct cm_str value;
 
         for (int i = 1; i <= 2; i++) {
-                assert_int_equal(cm_cache_get(cache, CM_STR("key"), CM_MINUTE, &arena, load,
+                assert_int_equal(cm_cache_get(cache, CM_STR("key"), CM_MINUTE, &client.arena, load,
                                               &not_found, &value),
                                  7);
                 assert_int_equal(loads, i);
@@ -171,11 +158,11 @@ static void outcomes_are_not_cached(void **state CM_UNUSED)
 static void a_cache_that_is_gone_is_a_miss_fiber(void)
 {
         get("value 1");
-        test_redis_kill(&server);
+        test_redis_kill(&client.server);
         get("value 2");
         get("value 3");
         assert_true(cm_cache_drop(cache, CM_STR("key")) < 0);
-        test_redis_boot(&server);
+        test_redis_boot(&client.server);
 }
 
 static void a_cache_that_is_gone_is_a_miss(void **state CM_UNUSED)

@@ -8,39 +8,28 @@
 #include "store/ratelimit.h"
 #include "store/test_redis.h"
 
-static struct test_redis server;
-static struct cm_loop *loop;
-static struct cm_redis *redis;
+static struct test_client client;
 
 static int set_up(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
-        test_redis_start(&server);
-        loop = test_loop_new();
-        return cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &redis);
+        return test_client_set_up(&client);
 }
 
 static int tear_down(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
-        cm_redis_free(&redis);
-        test_loop_free(&loop);
-        test_redis_stop(&server);
+        test_client_tear_down(&client);
         return 0;
 }
 
 static void in_fiber(void (*fn)(void))
 {
-        if (!test_redis_is_installed())
-                skip();
-        test_run(loop, fn);
+        TEST_CLIENT_RUN(&client, fn);
 }
 
 static int take(const char *holder, int64_t lease_us, int64_t *fence)
 {
-        return cm_lock_take(redis, CM_STR("s1:lock:test"), cm_str_from(holder), lease_us, fence);
+        return cm_lock_take(client.redis, CM_STR("s1:lock:test"), cm_str_from(holder), lease_us,
+                            fence);
 }
 
 static void one_holder_and_a_growing_fence_fiber(void)
@@ -50,16 +39,16 @@ static void one_holder_and_a_growing_fence_fiber(void)
 
         assert_int_equal(take("a", CM_MINUTE, &first), 0);
         assert_int_equal(take("b", CM_MINUTE, &second), CM_LOCK_HELD);
-        assert_int_equal(cm_lock_extend(redis, name, CM_STR("b"), CM_MINUTE), CM_LOCK_HELD);
-        assert_int_equal(cm_lock_release(redis, name, CM_STR("b")), CM_LOCK_HELD);
-        assert_int_equal(cm_lock_extend(redis, name, CM_STR("a"), CM_MINUTE), 0);
-        assert_int_equal(cm_lock_release(redis, name, CM_STR("a")), 0);
+        assert_int_equal(cm_lock_extend(client.redis, name, CM_STR("b"), CM_MINUTE), CM_LOCK_HELD);
+        assert_int_equal(cm_lock_release(client.redis, name, CM_STR("b")), CM_LOCK_HELD);
+        assert_int_equal(cm_lock_extend(client.redis, name, CM_STR("a"), CM_MINUTE), 0);
+        assert_int_equal(cm_lock_release(client.redis, name, CM_STR("a")), 0);
         assert_int_equal(take("b", 30 * CM_MILLISECOND, &second), 0);
         assert_true(second > first);
         while (take("a", CM_MINUTE, &third) == CM_LOCK_HELD)
                 assert_int_equal(cm_fiber_sleep(5 * CM_MILLISECOND), 0);
         assert_true(third > second);
-        assert_int_equal(cm_lock_release(redis, name, CM_STR("b")), CM_LOCK_HELD);
+        assert_int_equal(cm_lock_release(client.redis, name, CM_STR("b")), CM_LOCK_HELD);
 }
 
 static void one_holder_and_a_growing_fence(void **state CM_UNUSED)
@@ -73,8 +62,9 @@ static struct cm_rate_decision ask(int64_t limit, int64_t window_us)
 {
         struct cm_rate_decision decision;
 
-        assert_int_equal(
-                cm_rate_limit(redis, CM_STR("s1:rate_limit:test"), limit, window_us, &decision), 0);
+        assert_int_equal(cm_rate_limit(client.redis, CM_STR("s1:rate_limit:test"), limit, window_us,
+                                       &decision),
+                         0);
         assert_int_equal(decision.limit, limit);
         return decision;
 }

@@ -146,6 +146,10 @@ int cm_pg_flight(struct cm_pg *pg, const struct cm_pg_scope *scope,
 struct cm_pg_tx;
 int cm_pg_begin(struct cm_pg *pg, const struct cm_pg_scope *scope,
                 struct cm_pg_tx **tx_r) CM_MUST_CHECK;
+/* The same with the first statement in the same round trip. With an outcome of that statement there
+ * is no transaction. */
+int cm_pg_begin_with(struct cm_pg *pg, const struct cm_pg_scope *scope,
+                     const struct cm_pg_flight_item *first, struct cm_pg_tx **tx_r) CM_MUST_CHECK;
 int cm_pg_tx_query(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
                    const struct cm_pg_params *params, struct cm_pg_result *result_r) CM_MUST_CHECK;
 /* Changes whom the rest of the transaction acts for. */
@@ -153,6 +157,8 @@ int cm_pg_tx_scope(struct cm_pg_tx *tx, const struct cm_pg_scope *scope) CM_MUST
 int cm_pg_savepoint(struct cm_pg_tx *tx) CM_MUST_CHECK;
 int cm_pg_rollback_to_savepoint(struct cm_pg_tx *tx) CM_MUST_CHECK;
 int cm_pg_commit(struct cm_pg_tx **tx) CM_MUST_CHECK;
+/* The same with the last statement in the same round trip; its outcome rolls back. */
+int cm_pg_commit_with(struct cm_pg_tx **tx, const struct cm_pg_flight_item *last) CM_MUST_CHECK;
 void cm_pg_rollback(struct cm_pg_tx **tx); /* for CM_CLEANUP; nothing when committed */
 /* Plain SQL without parameters or results (migrations, LISTEN, session locks). */
 int cm_pg_tx_exec(struct cm_pg_tx *tx, const char *sql) CM_MUST_CHECK;

@@ -382,6 +382,41 @@ static void transactions(void *arg CM_UNUSED)
         assert_null(tx);
 }
 
+static void begin_and_commit_with_statements(void *arg CM_UNUSED)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params three = { 0 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params four = { 0 };
+        const struct cm_pg_flight_item first = { &insert_thing, &three, NULL };
+        const struct cm_pg_flight_item last = { &insert_thing, &four, NULL };
+        struct cm_pg_tx *tx = NULL;
+
+        execute("DROP TABLE IF EXISTS things");
+        execute("CREATE TABLE things (id int4 PRIMARY KEY CHECK (id < 100))");
+        cm_pg_put_int4(&three, 3);
+        cm_pg_put_int4(&four, 4);
+        assert_int_equal(cm_pg_begin_with(pg, NULL, &first, &tx), 0);
+        assert_int_equal(number("SELECT count(*) FROM things"), 0);
+        assert_int_equal(cm_pg_commit_with(&tx, &last), 0);
+        assert_null(tx);
+        assert_int_equal(number("SELECT count(*) FROM things"), 2);
+
+        /* Refused at either end, nothing of it stays, and the connection can be leased again. */
+        assert_int_equal(cm_pg_begin_with(pg, NULL, &first, &tx), CM_PG_DUPLICATE);
+        assert_null(tx);
+        for (int i = 0; i < 5; i++) {
+                assert_int_equal(cm_pg_begin(pg, NULL, &tx), 0);
+                assert_int_equal(insert_in(tx, 5), 0);
+                assert_int_equal(cm_pg_commit_with(&tx, &last), CM_PG_DUPLICATE);
+                assert_null(tx);
+        }
+        assert_int_equal(number("SELECT count(*) FROM things"), 2);
+}
+
+static void test_begin_and_commit_with_statements(void **state CM_UNUSED)
+{
+        run(begin_and_commit_with_statements);
+}
+
 static void test_transactions(void **state CM_UNUSED)
 {
         run(transactions);
@@ -609,6 +644,7 @@ int main(void)
                 TEST(test_a_deadline_cancels_on_the_server),
                 TEST(test_a_lost_connection_comes_back),
                 TEST(test_transactions),
+                TEST(test_begin_and_commit_with_statements),
                 TEST(test_more_transactions_than_connections_take_turns),
                 TEST(test_copy),
                 TEST(test_gathered_rows_get_their_own_answers),

@@ -114,11 +114,24 @@ static bool is_usable(const struct cm_pg_tx *tx)
         return !tx->broken && tx->conn->state == PG_UP;
 }
 
-static int begin_statement(struct cm_pg_tx *tx, const struct cm_pg_scope *scope, bool with_begin)
+static int add_item(struct cm_pg_tx *tx, struct pg_op *op, const struct cm_pg_flight_item *item)
+{
+        return item ? pg_op_add(tx->conn, op, item->statement, item->params, item->result_r) : 0;
+}
+
+static void forget_result(const struct cm_pg_flight_item *item)
+{
+        if (item && item->result_r)
+                cm_pg_result_clear(item->result_r);
+}
+
+/* The scope, after BEGIN when asked for, and a statement that may be NULL. */
+static int begin_statement(struct cm_pg_tx *tx, const struct cm_pg_scope *scope, bool with_begin,
+                           const struct cm_pg_flight_item *first)
 {
         struct pg_waiter waiter = { 0 };
         struct pg_op *op;
-        int r = pg_op_prepare_all(tx->conn, NULL, 0);
+        int r = pg_op_prepare_all(tx->conn, first, first ? 1 : 0);
 
         if (r < 0) {
                 tx->broken = true;
@@ -130,21 +143,38 @@ static int begin_statement(struct cm_pg_tx *tx, const struct cm_pg_scope *scope,
                 r = pg_op_add_sql(tx->conn, op, "BEGIN");
         if (r == 0)
                 r = pg_op_scope(tx->conn, op, scope, pg_statement_timeout(tx->pg));
-        return r < 0 ? not_sent(tx, op) : run(tx, op);
+        if (r == 0)
+                r = add_item(tx, op, first);
+        if (r < 0)
+                return not_sent(tx, op);
+        op->writes = false; /* as in cm_pg_tx_query() */
+        r = run(tx, op);
+        if (r)
+                forget_result(first);
+        return r;
 }
 
 int cm_pg_begin(struct cm_pg *pg, const struct cm_pg_scope *scope, struct cm_pg_tx **tx_r)
 {
+        return cm_pg_begin_with(pg, scope, NULL, tx_r);
+}
+
+int cm_pg_begin_with(struct cm_pg *pg, const struct cm_pg_scope *scope,
+                     const struct cm_pg_flight_item *first, struct cm_pg_tx **tx_r)
+{
         struct cm_pg_tx *tx;
         struct pg_conn *conn;
-        int r = lease(pg, &conn);
+        int r;
 
+        if (first && first->result_r)
+                *first->result_r = (struct cm_pg_result){ 0 };
+        r = lease(pg, &conn);
         if (r < 0)
                 return r;
         tx = CM_NEW(struct cm_pg_tx);
         tx->pg = pg;
         tx->conn = conn;
-        r = begin_statement(tx, scope, true);
+        r = begin_statement(tx, scope, true, first);
         if (r) {
                 cm_pg_rollback(&tx);
                 return r;
@@ -155,7 +185,7 @@ int cm_pg_begin(struct cm_pg *pg, const struct cm_pg_scope *scope, struct cm_pg_
 
 int cm_pg_tx_scope(struct cm_pg_tx *tx, const struct cm_pg_scope *scope)
 {
-        return is_usable(tx) ? begin_statement(tx, scope, false) : -CM_E_UNAVAILABLE;
+        return is_usable(tx) ? begin_statement(tx, scope, false, NULL) : -CM_E_UNAVAILABLE;
 }
 
 int cm_pg_tx_query(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
@@ -216,33 +246,49 @@ int cm_pg_rollback_to_savepoint(struct cm_pg_tx *tx)
 
 /* ---- ending */
 
+static int send_commit(struct cm_pg_tx *tx, const struct cm_pg_flight_item *last,
+                       struct pg_waiter *waiter)
+{
+        struct pg_op *op = pg_op_new(pg_op_wake, waiter);
+        int r = add_item(tx, op, last);
+
+        if (r == 0)
+                r = pg_op_add_sql(tx->conn, op, "COMMIT");
+        if (r < 0)
+                return not_sent(tx, op);
+        op->writes = true;
+        return pg_op_run(tx->conn, op);
+}
+
 int cm_pg_commit(struct cm_pg_tx **tx)
+{
+        return cm_pg_commit_with(tx, NULL);
+}
+
+int cm_pg_commit_with(struct cm_pg_tx **tx, const struct cm_pg_flight_item *last)
 {
         struct cm_pg_tx *it = *tx;
         struct pg_waiter waiter = { 0 };
-        struct pg_op *op;
         int r;
 
-        if (!is_usable(it)) {
+        if (last && last->result_r)
+                *last->result_r = (struct cm_pg_result){ 0 };
+        if (!is_usable(it) || (last && pg_op_prepare(it->conn, last->statement) < 0)) {
                 cm_pg_rollback(tx);
                 return -CM_E_UNAVAILABLE;
         }
         cm_wait_init(&waiter.wait);
-        op = pg_op_new(pg_op_wake, &waiter);
-        r = pg_op_add_sql(it->conn, op, "COMMIT");
-        if (r < 0) {
-                r = not_sent(it, op);
-                cm_pg_rollback(tx);
-                return r;
-        }
-        op->writes = true;
-        r = pg_op_run(it->conn, op);
+        r = send_commit(it, last, &waiter);
         if (r == 0 && !waiter.committed) {
                 cm_log(CM_LOG_ERROR, "postgres rolled back a commit");
                 r = -CM_E_DATABASE;
         }
-        if (r < 0 && !waiter.wait.answered)
-                it->broken = true; /* the connection is free when the answer has come */
+        /* Unanswered, the connection is free when the answer has come; and when the last statement
+         * was refused the server skipped the COMMIT. */
+        if ((r < 0 && !waiter.wait.answered) || (r && last))
+                it->broken = true;
+        if (r)
+                forget_result(last);
         if (it->broken)
                 cm_pg_rollback(tx);
         else

@@ -10,10 +10,7 @@
 #include "store/test_redis.h"
 #include "sys/log.h"
 
-static struct test_redis server;
-static struct cm_loop *loop;
-static struct cm_redis *redis;
-static struct cm_arena arena;
+static struct test_client client;
 static int warnings;
 
 static void count_warning(enum cm_log_level level CM_UNUSED, struct cm_str line CM_UNUSED,
@@ -24,38 +21,26 @@ static void count_warning(enum cm_log_level level CM_UNUSED, struct cm_str line 
 
 static int set_up(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
         warnings = 0;
         cm_log_set_hook(count_warning, NULL);
-        test_redis_start(&server);
-        loop = test_loop_new();
-        cm_arena_init(&arena, 4096);
-        return cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &redis);
+        return test_client_set_up(&client);
 }
 
 static int tear_down(void **state CM_UNUSED)
 {
-        if (!test_redis_is_installed())
-                return 0;
-        cm_redis_free(&redis);
-        cm_arena_deinit(&arena);
-        test_loop_free(&loop);
-        test_redis_stop(&server);
+        test_client_tear_down(&client);
         return 0;
 }
 
 static void in_fiber(void (*fn)(void))
 {
-        if (!test_redis_is_installed())
-                skip();
-        test_run(loop, fn);
+        TEST_CLIENT_RUN(&client, fn);
 }
 
 static int call(struct cm_redis_reply *reply, const char *a, const char *b, const char *c)
 {
-        return cm_redis_call(redis, &arena, reply, cm_str_from(a), cm_str_from(b), cm_str_from(c),
-                             CM_STR_NONE);
+        return cm_redis_call(client.redis, &client.arena, reply, cm_str_from(a), cm_str_from(b),
+                             cm_str_from(c), CM_STR_NONE);
 }
 
 static void reads_every_kind_of_reply_fiber(void)
@@ -96,11 +81,12 @@ static void carries_any_bytes_fiber(void)
 
         for (int i = 0; i < SIZE; i++)
                 bytes[i] = (char)(i * 31);
-        assert_int_equal(cm_redis_call(redis, &arena, &reply, CM_STR("SET"), CM_STR("a\0b\r\n"),
-                                       (struct cm_str){ bytes, SIZE }, CM_STR_NONE),
-                         0);
-        assert_int_equal(cm_redis_call(redis, &arena, &reply, CM_STR("GET"), CM_STR("a\0b\r\n"),
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, &reply, CM_STR("SET"),
+                                       CM_STR("a\0b\r\n"), (struct cm_str){ bytes, SIZE },
                                        CM_STR_NONE),
+                         0);
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, &reply, CM_STR("GET"),
+                                       CM_STR("a\0b\r\n"), CM_STR_NONE),
                          0);
         assert_int_equal(reply.text.len, SIZE);
         assert_memory_equal(reply.text.data, bytes, SIZE);
@@ -121,7 +107,8 @@ static void flight_answers_each_command_fiber(void)
         };
         struct cm_redis_reply replies[3];
 
-        assert_int_equal(cm_redis_flight(redis, &arena, commands, 3, replies), CM_REDIS_REFUSED);
+        assert_int_equal(cm_redis_flight(client.redis, &client.arena, commands, 3, replies),
+                         CM_REDIS_REFUSED);
         assert_int_equal(replies[0].kind, CM_REDIS_STATUS);
         assert_int_equal(replies[1].kind, CM_REDIS_ERROR);
         assert_string_equal(replies[2].text.data, "v");
@@ -139,8 +126,8 @@ static void script_is_loaded_when_unknown_fiber(void)
         struct cm_redis_reply reply;
 
         for (int i = 0; i < 2; i++) {
-                assert_int_equal(cm_redis_script(redis, &arena, &script, &CM_STR("key"), 1,
-                                                 &CM_STR("arg"), 1, &reply),
+                assert_int_equal(cm_redis_script(client.redis, &client.arena, &script,
+                                                 &CM_STR("key"), 1, &CM_STR("arg"), 1, &reply),
                                  0);
                 assert_string_equal(reply.items[0].text.data, "key");
                 assert_string_equal(reply.items[1].text.data, "arg!");
@@ -160,14 +147,14 @@ static void deadline_leaves_the_order_of_replies_fiber(void)
         struct cm_redis_reply *doomed = malloc(sizeof(*doomed)), reply;
         int64_t before = cm_fiber_set_deadline(cm_monotonic_us() + 20 * CM_MILLISECOND);
 
-        assert_int_equal(cm_redis_call(redis, &arena, doomed, CM_STR("BLPOP"), CM_STR("nothing"),
-                                       CM_STR("0.1"), CM_STR_NONE),
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, doomed, CM_STR("BLPOP"),
+                                       CM_STR("nothing"), CM_STR("0.1"), CM_STR_NONE),
                          -CM_E_UNCERTAIN);
         cm_fiber_set_deadline(before);
         free(doomed);
         assert_int_equal(call(&reply, "ECHO", "mine", NULL), 0);
         assert_string_equal(reply.text.data, "mine");
-        assert_int_equal(redis->waiting, 0);
+        assert_int_equal(client.redis->waiting, 0);
 }
 
 static void deadline_leaves_the_order_of_replies(void **state CM_UNUSED)
@@ -181,13 +168,13 @@ static void reconnects_after_a_crash_fiber(void)
         int r;
 
         assert_int_equal(call(&reply, "PING", NULL, NULL), 0);
-        test_redis_kill(&server);
+        test_redis_kill(&client.server);
         r = call(&reply, "PING", NULL, NULL);
         assert_true(r == -CM_E_UNCERTAIN || r == -CM_E_UNAVAILABLE);
         assert_int_equal(call(&reply, "PING", NULL, NULL), -CM_E_UNAVAILABLE);
-        assert_false(cm_redis_is_ready(redis));
-        test_redis_boot(&server);
-        while (!cm_redis_is_ready(redis))
+        assert_false(cm_redis_is_ready(client.redis));
+        test_redis_boot(&client.server);
+        while (!cm_redis_is_ready(client.redis))
                 assert_int_equal(cm_fiber_sleep(10 * CM_MILLISECOND), 0);
         assert_int_equal(call(&reply, "PING", NULL, NULL), 0);
         assert_int_equal(warnings, 1);
@@ -206,9 +193,10 @@ static void refuses_more_than_may_wait_fiber(void)
 
         for (size_t i = 0; i < 5; i++)
                 commands[i] = (struct cm_redis_command_line){ &ping, 1 };
-        redis->config.max_waiting = 4;
-        assert_int_equal(cm_redis_flight(redis, &arena, commands, 5, replies), -CM_E_OVERLOAD);
-        assert_int_equal(cm_redis_flight(redis, &arena, commands, 4, replies), 0);
+        client.redis->config.max_waiting = 4;
+        assert_int_equal(cm_redis_flight(client.redis, &client.arena, commands, 5, replies),
+                         -CM_E_OVERLOAD);
+        assert_int_equal(cm_redis_flight(client.redis, &client.arena, commands, 4, replies), 0);
 }
 
 static void refuses_more_than_may_wait(void **state CM_UNUSED)
@@ -224,20 +212,23 @@ static void logs_in_fiber(void)
         struct cm_redis_reply reply;
         char url[200];
 
-        assert_int_equal(cm_redis_call(redis, &arena, &reply, CM_STR("ACL"), CM_STR("SETUSER"),
-                                       CM_STR("alice"), CM_STR("on"), CM_STR(">p@ss:w"),
-                                       CM_STR("~*"), CM_STR("+@all"), CM_STR_NONE),
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, &reply, CM_STR("ACL"),
+                                       CM_STR("SETUSER"), CM_STR("alice"), CM_STR("on"),
+                                       CM_STR(">p@ss:w"), CM_STR("~*"), CM_STR("+@all"),
+                                       CM_STR_NONE),
                          0);
-        snprintf(url, sizeof(url), "unix://alice:p%%40ss:w@%s", server.socket);
-        assert_int_equal(cm_redis_new(loop, &(struct cm_redis_config){ .url = url }, &named), 0);
-        assert_int_equal(
-                cm_redis_call(named, &arena, &reply, CM_STR("ACL"), CM_STR("WHOAMI"), CM_STR_NONE),
-                0);
+        snprintf(url, sizeof(url), "unix://alice:p%%40ss:w@%s", client.server.socket);
+        assert_int_equal(cm_redis_new(client.loop, &(struct cm_redis_config){ .url = url }, &named),
+                         0);
+        assert_int_equal(cm_redis_call(named, &client.arena, &reply, CM_STR("ACL"),
+                                       CM_STR("WHOAMI"), CM_STR_NONE),
+                         0);
         assert_string_equal(reply.text.data, "alice");
         cm_redis_free(&named);
-        snprintf(url, sizeof(url), "unix://alice:wrong@%s", server.socket);
-        assert_int_equal(cm_redis_new(loop, &(struct cm_redis_config){ .url = url }, &named), 0);
-        assert_int_equal(cm_redis_call(named, &arena, &reply, CM_STR("PING"), CM_STR_NONE),
+        snprintf(url, sizeof(url), "unix://alice:wrong@%s", client.server.socket);
+        assert_int_equal(cm_redis_new(client.loop, &(struct cm_redis_config){ .url = url }, &named),
+                         0);
+        assert_int_equal(cm_redis_call(named, &client.arena, &reply, CM_STR("PING"), CM_STR_NONE),
                          -CM_E_UNAVAILABLE);
         cm_redis_free(&named);
         assert_int_equal(warnings, 1);
@@ -256,14 +247,16 @@ static void resolves_names_fiber(void)
 
         snprintf(port, sizeof(port), "%d", 20300 + getpid() % 50);
         assert_int_equal(call(&reply, "CONFIG", "SET", "protected-mode"), CM_REDIS_REFUSED);
-        assert_int_equal(cm_redis_call(redis, &arena, &reply, CM_STR("CONFIG"), CM_STR("SET"),
-                                       CM_STR("port"), cm_str_from(port), CM_STR_NONE),
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, &reply, CM_STR("CONFIG"),
+                                       CM_STR("SET"), CM_STR("port"), cm_str_from(port),
+                                       CM_STR_NONE),
                          0);
         snprintf(url, sizeof(url), "redis://localhost:%s/3", port);
-        assert_int_equal(cm_redis_new(loop, &(struct cm_redis_config){ .url = url }, &named), 0);
-        assert_int_equal(
-                cm_redis_call(named, &arena, &reply, CM_STR("CLIENT"), CM_STR("INFO"), CM_STR_NONE),
-                0);
+        assert_int_equal(cm_redis_new(client.loop, &(struct cm_redis_config){ .url = url }, &named),
+                         0);
+        assert_int_equal(cm_redis_call(named, &client.arena, &reply, CM_STR("CLIENT"),
+                                       CM_STR("INFO"), CM_STR_NONE),
+                         0);
         assert_non_null(strstr(reply.text.data, " db=3 "));
         cm_redis_free(&named);
 }
@@ -347,8 +340,10 @@ static void subscriber_hears_and_looks_again_fiber(void)
 
         heard = look_again = 0;
         cm_cond_init(&news);
-        assert_int_equal(
-                cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &subscriber), 0);
+        assert_int_equal(cm_redis_new(client.loop,
+                                      &(struct cm_redis_config){ .url = client.server.url },
+                                      &subscriber),
+                         0);
         assert_int_equal(cm_redis_subscribe(subscriber, CM_STR("s1:signal:test"), on_message, NULL),
                          0);
         wait_until(&look_again, 1);
@@ -356,8 +351,9 @@ static void subscriber_hears_and_looks_again_fiber(void)
         assert_int_equal(reply.integer, 1);
         wait_until(&heard, 1);
         assert_int_equal(call(&reply, "CLIENT", "KILL", "TYPE"), CM_REDIS_REFUSED);
-        assert_int_equal(cm_redis_call(redis, &arena, &reply, CM_STR("CLIENT"), CM_STR("KILL"),
-                                       CM_STR("TYPE"), CM_STR("pubsub"), CM_STR_NONE),
+        assert_int_equal(cm_redis_call(client.redis, &client.arena, &reply, CM_STR("CLIENT"),
+                                       CM_STR("KILL"), CM_STR("TYPE"), CM_STR("pubsub"),
+                                       CM_STR_NONE),
                          0);
         wait_until(&look_again, 2);
         assert_int_equal(call(&reply, "PUBLISH", "s1:signal:test", "world"), 0);

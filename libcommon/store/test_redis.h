@@ -133,3 +133,41 @@ static inline void test_loop_free(struct cm_loop **loop)
         cm_fiber_pool_deinit(*loop);
         cm_loop_free(loop);
 }
+
+/* What a test of one client needs, around each test. Without a redis-server it skips. */
+struct test_client {
+        struct test_redis server;
+        struct cm_loop *loop;
+        struct cm_redis *redis;
+        struct cm_arena arena;
+};
+
+static inline int test_client_set_up(struct test_client *client)
+{
+        const struct cm_redis_config config = { .url = client->server.url };
+
+        if (!test_redis_is_installed())
+                return 0;
+        test_redis_start(&client->server);
+        client->loop = test_loop_new();
+        cm_arena_init(&client->arena, 4096);
+        return cm_redis_new(client->loop, &config, &client->redis);
+}
+
+static inline void test_client_tear_down(struct test_client *client)
+{
+        if (!test_redis_is_installed())
+                return;
+        cm_redis_free(&client->redis);
+        cm_arena_deinit(&client->arena);
+        test_loop_free(&client->loop);
+        test_redis_stop(&client->server);
+}
+
+/* Needs <cmocka.h> before this file. */
+#define TEST_CLIENT_RUN(client, fn)                                                                \
+        do {                                                                                       \
+                if (!test_redis_is_installed())                                                    \
+                        skip();                                                                    \
+                test_run((client)->loop, fn);                                                      \
+        } while (0)

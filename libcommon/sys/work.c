@@ -21,13 +21,17 @@ struct cm_work_lane {
         size_t thread_count;
 };
 
-/* Lives on the waiting fiber's stack; the thread's last touch is the post. */
+/* Lives on the waiting fiber's stack; the thread's last touch is the post. One that may be left
+ * alone lives on the heap, and is freed by the thread when it was left. */
 struct job {
         struct cm_list link;
         cm_work_fn *fn;
         void *arg;
+        void (*release)(void *arg);
         int result;
         bool taken;
+        bool posted;
+        bool left;
         bool finished;
         struct cm_loop *loop;
         struct cm_wait *wait;
@@ -59,15 +63,30 @@ static struct job *take(struct cm_work_lane *lane)
         return job;
 }
 
+static void finish(struct cm_work_lane *lane, struct job *job, int result)
+{
+        bool left;
+
+        pthread_mutex_lock(&lane->lock);
+        left = job->left;
+        job->result = result;
+        job->posted = true;
+        if (!left)
+                cm_loop_post(job->loop, job_finished, job);
+        pthread_mutex_unlock(&lane->lock);
+        if (left) {
+                job->release(job->arg);
+                cm_free(job);
+        }
+}
+
 static void *lane_main(void *arg)
 {
         struct cm_work_lane *lane = arg;
         struct job *job;
 
-        while ((job = take(lane))) {
-                job->result = job->fn(job->arg);
-                cm_loop_post(job->loop, job_finished, job);
-        }
+        while ((job = take(lane)))
+                finish(lane, job, job->fn(job->arg));
         return NULL;
 }
 
@@ -148,6 +167,15 @@ static bool take_back(struct cm_work_lane *lane, struct job *job)
         return mine;
 }
 
+/* Waits for a job whose end is certain or near: the thread works with memory of ours. */
+static void await_end(struct job *job, struct cm_wait *wait)
+{
+        while (!job->finished) {
+                cm_wait_init(wait);
+                cm_wait_for_shielded(wait);
+        }
+}
+
 int cm_work_run(struct cm_work_lane *lane, cm_work_fn *fn, void *arg)
 {
         struct cm_wait wait;
@@ -160,11 +188,48 @@ int cm_work_run(struct cm_work_lane *lane, cm_work_fn *fn, void *arg)
         r = cm_wait_for(&wait);
         if (!job.finished && take_back(lane, &job))
                 return r;
-        while (!job.finished) {
-                /* The thread works with memory of this stack: wait for it, whatever the deadline.
-                 */
-                cm_wait_init(&wait);
-                cm_wait_for_shielded(&wait);
-        }
+        await_end(&job, &wait); /* whatever the deadline */
         return job.result;
+}
+
+/* True when a thread runs it, and will go on alone; false when its end is on the way to us. */
+static bool leave(struct cm_work_lane *lane, struct job *job)
+{
+        bool left;
+
+        pthread_mutex_lock(&lane->lock);
+        left = job->left = !job->posted;
+        pthread_mutex_unlock(&lane->lock);
+        return left;
+}
+
+int cm_work_run_or_leave(struct cm_work_lane *lane, cm_work_fn *fn, void *arg,
+                         void (*release)(void *arg), bool *left_r)
+{
+        struct cm_wait wait;
+        struct job *job = CM_NEW(struct job);
+        int r, result;
+
+        *left_r = false;
+        cm_wait_init(&wait);
+        *job = (struct job){
+                .fn = fn, .arg = arg, .release = release, .loop = cm_loop_current(), .wait = &wait
+        };
+        if (!enqueue(lane, job)) {
+                cm_free(job);
+                return -CM_E_OVERLOAD;
+        }
+        r = cm_wait_for(&wait);
+        if (!job->finished && take_back(lane, job)) {
+                cm_free(job);
+                return r;
+        }
+        if (!job->finished && leave(lane, job)) {
+                *left_r = true;
+                return r;
+        }
+        await_end(job, &wait);
+        result = job->result;
+        cm_free(job);
+        return result;
 }

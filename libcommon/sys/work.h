@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -25,3 +26,12 @@ typedef int cm_work_fn(void *arg);
  * deadline is taken out and not run: -CM_E_DEADLINE.
  */
 int cm_work_run(struct cm_work_lane *lane, cm_work_fn *fn, void *arg) CM_MUST_CHECK;
+
+/*
+ * The same for calls that may hang: never waits beyond the fiber's deadline or its end by a cancel.
+ * fn that has begun then goes on alone: *left_r is true, the result is why the wait ended, and
+ * `arg`, which must not lie on a stack, is the thread's, which calls release(arg) when fn has
+ * returned. In every other case `arg` stays the caller's.
+ */
+int cm_work_run_or_leave(struct cm_work_lane *lane, cm_work_fn *fn, void *arg,
+                         void (*release)(void *arg), bool *left_r) CM_MUST_CHECK;

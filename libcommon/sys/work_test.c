@@ -1,5 +1,6 @@
 #include "sys/work.h"
 
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "base/time.h"
 #include "sys/fiber.h"
 
@@ -74,6 +76,66 @@ static void queue_has_a_deadline_and_an_end(void *arg CM_UNUSED)
         assert_int_equal(second, 1);
 }
 
+/* ---- work that is left alone: `gate` holds it until the fiber has gone */
+
+static sem_t gate, released;
+
+struct heap_work {
+        int answer;
+        bool holds;
+};
+
+static struct heap_work *heap_work(int answer, bool holds)
+{
+        struct heap_work *work = CM_NEW(struct heap_work);
+
+        work->answer = answer;
+        work->holds = holds;
+        return work;
+}
+
+static int answers(void *arg)
+{
+        struct heap_work *work = arg;
+
+        if (work->holds)
+                (void)sem_wait(&gate);
+        return work->answer;
+}
+
+static void releases(void *arg)
+{
+        cm_free(arg);
+        (void)sem_post(&released);
+}
+
+static void begun_work_is_left_at_the_deadline(void *arg CM_UNUSED)
+{
+        struct heap_work *work = heap_work(5, false);
+        bool left;
+
+        assert_int_equal(cm_work_run_or_leave(lane, answers, work, releases, &left), 5);
+        assert_false(left);
+        work->holds = true;
+        cm_fiber_set_deadline(cm_monotonic_us() + 50 * CM_MILLISECOND);
+        assert_int_equal(cm_work_run_or_leave(lane, answers, work, releases, &left),
+                         -CM_E_DEADLINE);
+        assert_true(left); /* the thread has it now */
+
+        work = heap_work(6, false); /* waits behind it, and is taken back */
+        cm_fiber_set_deadline(cm_monotonic_us() + 5 * CM_MILLISECOND);
+        assert_int_equal(cm_work_run_or_leave(lane, answers, work, releases, &left),
+                         -CM_E_DEADLINE);
+        assert_false(left);
+        assert_int_equal(sem_trywait(&released), -1);
+        (void)sem_post(&gate);
+        assert_int_equal(sem_wait(&released), 0);
+        cm_fiber_set_deadline(CM_NEVER);
+        assert_int_equal(cm_work_run_or_leave(lane, answers, work, releases, &left), 6);
+        assert_false(left);
+        cm_free(work);
+}
+
 struct job {
         cm_fiber_fn *fn;
 };
@@ -119,12 +181,22 @@ static void test_queue_has_a_deadline_and_an_end(void **state CM_UNUSED)
         run(queue_has_a_deadline_and_an_end);
 }
 
+static void test_begun_work_is_left_at_the_deadline(void **state CM_UNUSED)
+{
+        (void)sem_init(&gate, 0, 0);
+        (void)sem_init(&released, 0, 0);
+        run(begun_work_is_left_at_the_deadline);
+        (void)sem_destroy(&gate);
+        (void)sem_destroy(&released);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_runs_elsewhere),
                 cmocka_unit_test(test_waits_for_begun_work),
                 cmocka_unit_test(test_queue_has_a_deadline_and_an_end),
+                cmocka_unit_test(test_begun_work_is_left_at_the_deadline),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

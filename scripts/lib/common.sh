@@ -27,6 +27,7 @@ fi
 
 PORT_GATEWAY=$PORT_BASE
 PORT_POSTGRES=$((PORT_BASE + 901))
+PORT_MONGO=$((PORT_BASE + 902))
 PORT_BUS=$((PORT_BASE + 903))
 PORT_CACHE=$((PORT_BASE + 904))
 
@@ -43,6 +44,14 @@ service_store() {
   case $1 in
   main-health) echo health ;;
   *) echo "$1" ;;
+  esac
+}
+
+# Where it keeps its data: postgres or mongo.
+service_store_kind() {
+  case $1 in
+  chat) echo mongo ;;
+  *) echo postgres ;;
   esac
 }
 

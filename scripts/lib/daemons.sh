@@ -12,10 +12,14 @@ daemon_settings() {
     "SALUS_TOKEN_ISSUER=salus" "SALUS_TOKEN_AUDIENCE=salus"
     "SALUS_TRUSTED_PROXIES=127.0.0.1"
     "SALUS_CURSOR_KEY_FILE=$SECRETS/cursor_key"
-    "DATABASE_URL_FILE=$SECRETS/$service/database_url"
     "REDIS_URL_FILE=$SECRETS/$service/redis_url"
     "REDIS_CACHE_URL_FILE=$SECRETS/$service/redis_cache_url"
   )
+  if [[ $(service_store_kind "$service") == mongo ]]; then
+    daemon_env+=("MONGO_URI_FILE=$SECRETS/$service/mongo_uri")
+  else
+    daemon_env+=("DATABASE_URL_FILE=$SECRETS/$service/database_url")
+  fi
   case $service in
   auth)
     daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys")
@@ -42,8 +46,10 @@ install_daemon() {
 }
 
 migrate_daemon() {
+  local owner=()
+  [[ $(service_store_kind "$1") == mongo ]] || owner=("MIGRATE_DATABASE_URL_FILE=$SECRETS/$1/migrate_database_url")
   own_file "$LOGS/$1-migrate.log"
-  as_run_user env -i "${daemon_env[@]}" "MIGRATE_DATABASE_URL_FILE=$SECRETS/$1/migrate_database_url" \
+  as_run_user env -i "${daemon_env[@]}" "${owner[@]}" \
     "$DATA/bin/salus-$1" --migrate >>"$LOGS/$1-migrate.log" 2>&1 || {
     tail -n 10 "$LOGS/$1-migrate.log" >&2
     die "the schema of $1 could not be brought up to date; above are the last lines of $LOGS/$1-migrate.log"

@@ -28,16 +28,25 @@ make_all_secrets() {
   make_secret cursor_key
   for service in "${ALL_SERVICES[@]}"; do
     store=$(service_store "$service")
-    make_secret "postgres-salus_${store}"
-    make_secret "postgres-salus_${store}_owner"
     make_secret "redis/salus-$service"
-    put_secret "$service/database_url" "$(database_url "salus_$store" "salus_$store")"
-    put_secret "$service/migrate_database_url" "$(database_url "salus_${store}_owner" "salus_$store")"
+    if [[ $(service_store_kind "$service") == mongo ]]; then
+      put_secret "$service/mongo_uri" "$(mongo_uri "salus_$store")"
+    else
+      put_database_secrets "$service" "$store"
+    fi
     put_secret "$service/redis_url" "$(redis_url "salus-$service" "$PORT_BUS")"
     put_secret "$service/redis_cache_url" "$(redis_url "salus-$service" "$PORT_CACHE")"
   done
   make_secret auth/password_pepper
   [[ -s $SECRETS/auth/seal_keys ]] || put_secret auth/seal_keys "k1:$(random_base64url 32)"
+}
+
+put_database_secrets() {
+  local service=$1 store=$2
+  make_secret "postgres-salus_${store}"
+  make_secret "postgres-salus_${store}_owner"
+  put_secret "$service/database_url" "$(database_url "salus_$store" "salus_$store")"
+  put_secret "$service/migrate_database_url" "$(database_url "salus_${store}_owner" "salus_$store")"
 }
 
 database_url() { echo "postgresql://$1:$(secret "postgres-$1")@127.0.0.1:$PORT_POSTGRES/$2"; }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# PostgreSQL and the two Redis of this copy, on ports of its own, with data in SALUS_DATA.
+# PostgreSQL, MongoDB and the two Redis of this copy, on ports of its own, with data in SALUS_DATA.
 
 # The folder of the newest PostgreSQL server; looked for after the packages are there.
 find_postgres() {
@@ -53,11 +53,51 @@ psql_as_admin() {
 create_databases() {
   local service store
   for service in "${ALL_SERVICES[@]}"; do
+    [[ $(service_store_kind "$service") == postgres ]] || continue
     store=salus_$(service_store "$service")
     OWNER_PASSWORD=$(secret "postgres-${store}_owner") APP_PASSWORD=$(secret "postgres-$store") \
       psql_as_admin -d postgres -v store="$store" -f "$ROOT/scripts/lib/databases.sql" ||
       die "the database $store could not be prepared" "see $LOGS/postgres.log"
   done
+}
+
+# ---- MongoDB, or what stands in for it
+start_mongo() {
+  local choice words mongo_command_line
+  choice=$(mongo_choice)
+  words=$(mongo_choice_in_words "$choice")
+  if [[ $choice == uri ]]; then
+    step "documents    $words"
+    return 0
+  fi
+  if ! process_is_running mongo; then
+    require_port MongoDB "$PORT_MONGO"
+    [[ $choice != stand-in ]] || install_mongo_stand_in
+    as_run_user mkdir -p "$DATA/mongo"
+    mongo_command "$choice" 127.0.0.1 "$PORT_MONGO" "$DATA/mongo" "$DATA/bin/mongo-stand-in"
+    start_process mongo "${mongo_command_line[@]}"
+    await_process mongo 60 mongo_answers 127.0.0.1 "$PORT_MONGO"
+  fi
+  step "documents    127.0.0.1:$PORT_MONGO, $words"
+}
+
+# A copy, as of a daemon: where the servers' user can read it, whatever is built later.
+install_mongo_stand_in() {
+  ensure_packages mongo-stand-in
+  make_as_builder mongo-stand-in
+  rm -rf "$DATA/bin/mongo-stand-in"
+  mkdir -p "$DATA/bin/mongo-stand-in"
+  cp -r "$MONGO_STAND_IN"/{mongo-stand-in-1.jar,dependency} "$DATA/bin/mongo-stand-in/"
+  chmod -R a+rX "$DATA/bin/mongo-stand-in"
+}
+
+# The address of a service's documents.
+mongo_uri() {
+  if [[ -n ${MONGO_URI:-} ]]; then
+    echo "$MONGO_URI"
+  else
+    echo "mongodb://127.0.0.1:$PORT_MONGO/$1"
+  fi
 }
 
 # ---- Redis

@@ -1,26 +1,36 @@
 #include "person_events.h"
 
+#include "base/error.h"
 #include "events.h"
 #include "health.h"
 #include "service/user_refs.h"
 
-/* user.created, user.updated. Runs inside the inbox transaction. */
+/* user.created, user.updated. Run inside the inbox transaction. */
+static int on_users(struct cm_delivery *deliveries, const void *const *facts, size_t count)
+{
+        struct person_move *moves = cm_arena_array(deliveries->arena, count, sizeof(*moves));
+        struct health *health = deliveries->service;
+        int r = cm_user_ref_apply_batch(deliveries, facts, count);
+
+        for (size_t i = 0; i < count; i++) {
+                const struct user_ref *user = facts[i];
+
+                moves[i] = (struct person_move){ user->user_id, user->time_zone, user->changed_at };
+        }
+        if (r == 0)
+                r = person_store_moved(deliveries->tx, moves, count);
+        for (size_t i = 0; i < count && r == 0 && health; i++)
+                person_store_drop(health->persons, &moves[i].id);
+        return r > 0 ? -CM_E_DATABASE : r; /* the database's refusal says nothing of the fact */
+}
+
 static int on_user(struct cm_delivery *delivery, const void *fact)
 {
-        const struct user_ref *user = fact;
-        struct health *health = delivery->service;
-        int r = cm_user_ref_apply(delivery, fact);
-
-        if (r == 0)
-                r = person_store_moved(delivery->tx, &user->user_id, user->time_zone,
-                                       user->changed_at);
-        if (r == 0 && health)
-                person_store_drop(health->persons, &user->user_id);
-        return r;
+        return on_users(delivery, &fact, 1);
 }
 
 const struct cm_subscription person_subscriptions[] = {
-        { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, on_user },
-        { STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, on_user },
-        { NULL, NULL, NULL, NULL },
+        { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, on_user, on_users },
+        { STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, on_user, on_users },
+        { NULL, NULL, NULL, NULL, NULL },
 };

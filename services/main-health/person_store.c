@@ -125,24 +125,40 @@ int person_store_get(struct person_store *store, struct cm_arena *arena, const s
         return r;
 }
 
-/* Nothing is written when the zone is the one that holds already. */
+/* Nothing is written when the zone is the one that holds already, by the history or by an earlier
+ * one of these moves. The history is read once for all: row-level security compares each row that
+ * an index scan begins at with the whole list of persons. */
 static const struct cm_pg_statement moved_statement = {
-        .name = "person_moved",
+        .name = "persons_moved",
         .writes = true,
         .sql = "INSERT INTO user_zone_history (user_id, valid_from, time_zone)"
-               " SELECT $1::uuid, $2::timestamptz, $3::text WHERE $3 IS DISTINCT FROM"
-               " (SELECT time_zone FROM user_zone_history WHERE user_id = $1 AND valid_from <= $2"
-               "  ORDER BY valid_from DESC LIMIT 1)"
-               " ON CONFLICT DO NOTHING",
+               " SELECT user_id, since, zone FROM (SELECT user_id, since, zone, n,"
+               "  lag(zone) OVER (PARTITION BY user_id ORDER BY since) AS before"
+               "  FROM (SELECT DISTINCT ON (user_id, since) * FROM"
+               "   (SELECT user_id, valid_from AS since, time_zone AS zone, 0 AS n"
+               "    FROM user_zone_history WHERE user_id = ANY ($1::uuid[])"
+               "    UNION ALL SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[])"
+               "     WITH ORDINALITY AS given(user_id, since, zone, n)) known"
+               "   ORDER BY user_id, since, n) one_at_a_time) moves"
+               " WHERE n > 0 AND zone IS DISTINCT FROM before"
+               " ORDER BY user_id, since ON CONFLICT DO NOTHING",
 };
 
-int person_store_moved(struct cm_pg_tx *tx, const struct cm_uuid *id, struct cm_str zone,
-                       cm_time from)
+int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves, size_t count)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
-        cm_pg_put_uuid(&params, id);
-        cm_pg_put_time(&params, from);
-        cm_pg_put_text(&params, zone);
+        cm_pg_array_begin(&params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_uuid(&params, &moves[i].id);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_TIME_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_int(&params, moves[i].from);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_TEXT_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_text(&params, moves[i].zone);
+        cm_pg_array_end(&params);
         return cm_pg_tx_query(tx, &moved_statement, &params, NULL);
 }

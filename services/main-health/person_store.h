@@ -19,7 +19,13 @@ int person_store_get(struct person_store *store, struct cm_arena *arena, const s
                      struct person *person_r) CM_MUST_CHECK;
 void person_store_drop(struct person_store *store, const struct cm_uuid *id);
 
-/* Writes down that the person is in `zone` from then on. Inside the caller's transaction, whose
- * scope must name the person. */
-int person_store_moved(struct cm_pg_tx *tx, const struct cm_uuid *id, struct cm_str zone,
-                       cm_time from) CM_MUST_CHECK;
+/* Somebody is in `zone` from then on. */
+struct person_move {
+        struct cm_uuid id;
+        struct cm_str zone;
+        cm_time from;
+};
+/* Writes moves down, in any order and of any persons. Inside the caller's transaction, whose scope
+ * must name the persons. */
+int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves,
+                       size_t count) CM_MUST_CHECK;

@@ -14,7 +14,8 @@ PATTERNS = [
     (re.compile(r"^/v[0-9]+/"), "a route: it stands in proto/http"),
 ]
 # The log's own lines and the parts of tokens are no contract of a service.
-WRITES_JSON_ITSELF = {"libcommon/sys/log.c", "libcommon/codec/token.c", "libcommon/codec/token_key.c"}
+WRITES_JSON_ITSELF = {"libcommon/sys/log.c", "libcommon/codec/token.c", "libcommon/codec/token_key.c",
+                      "libcommon/store/mongo_probe.c"}  # tries operators on documents of its own
 TREE_ACCESS = re.compile(r"\bjson_(object_get|object_set\w*|pack|unpack)\w*\s*\(")
 ERROR_CODE = re.compile(r'\.code\s*=\s*"')
 

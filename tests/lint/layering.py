@@ -24,6 +24,8 @@ DRIVERS = {
     "openssl/evp.h": ["libcommon/codec/", "libcommon/http/tus.c"],  # checksums of uploads
     "openssl/sha.h": ["libcommon/store/"],  # the names of Redis scripts
     "crypt.h": ["services/auth/"],
+    "mongoc/": ["libcommon/store/"],
+    "bson/": ["libcommon/store/"],
     "zip.h": ["services/main-health/"],
     "expat.h": ["services/main-health/"],
 }

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from support.bus import Stream
 from support.daemon import Daemon
-from support.stores import SERVICES, Postgres, Redis
+from support.stores import DOCUMENTS, SERVICES, Mongo, Postgres, Redis
 
 
 class Stack:
-    """Three stores, started at once, and the daemons that a test asks for. stop() ends all and fails when
+    """Stores, of which three are started at once, and the daemons that a test asks for. stop() ends all and fails when
     a sanitizer had something to say."""
 
     def __init__(self, folder: Path):
@@ -19,6 +19,7 @@ class Stack:
         self.postgres = Postgres(folder)
         self.bus = Redis("redis-bus", folder)
         self.cache = Redis("redis-cache", folder)
+        self.mongo = Mongo(folder)  # started with the first service that needs it
         self.daemons: list[Daemon] = []
         self.cursor_key = secrets.token_urlsafe(32)
         self.seal_keys = "k1:" + secrets.token_urlsafe(32)
@@ -30,10 +31,7 @@ class Stack:
         return self
 
     def settings(self, service: str) -> dict[str, str]:
-        database = SERVICES[service]
         common = {
-            "DATABASE_URL": self.postgres.url(database, database),
-            "MIGRATE_DATABASE_URL": self.postgres.url(database, f"{database}_owner"),
             "REDIS_URL": self.bus.url(f"salus-{service}"),
             "REDIS_CACHE_URL": self.cache.url(f"salus-{service}"),
             "SALUS_TOKEN_ISSUER": "salus",
@@ -47,11 +45,20 @@ class Stack:
                      "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
         }
-        return common | own[service]
+        return common | self.store_settings(service) | own.get(service, {})
+
+    def store_settings(self, service: str) -> dict[str, str]:
+        if service in DOCUMENTS:
+            return {"MONGO_URI": self.mongo.url(DOCUMENTS[service])}
+        database = SERVICES[service]
+        return {"DATABASE_URL": self.postgres.url(database, database),
+                "MIGRATE_DATABASE_URL": self.postgres.url(database, f"{database}_owner")}
 
     def daemon(self, service: str, *, name: str | None = None, start: bool = True, **settings: str | None) -> Daemon:
         """A daemon with its schema migrated. A second instance of a service needs a name of its own."""
         (self.folder / "scratch").mkdir(exist_ok=True)
+        if service in DOCUMENTS and not self.mongo.is_running():
+            self.mongo.start()
         daemon = Daemon(service, self.folder, self.settings(service) | settings, name=name)
         self.daemons.append(daemon)
         if start:
@@ -70,7 +77,7 @@ class Stack:
             reports = daemon.sanitizer_reports()
             if status != 0 or reports:
                 complaints.append(f"{daemon.name} ended with {status}\n{reports or daemon.log_tail()}")
-        for store in (self.cache, self.bus, self.postgres):
+        for store in (self.cache, self.bus, self.mongo, self.postgres):
             if store.is_running():
                 store.resume()
                 store.kill()

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis as scripts/up sets them up, on private ports, without waiting for disks."""
+"""PostgreSQL, MongoDB and Redis as scripts/up sets them up, on private ports, without waiting for disks."""
 
 import hashlib
 import os
@@ -6,15 +6,19 @@ import secrets
 import shutil
 import signal
 import subprocess
+import urllib.parse
 from pathlib import Path
 
 import psycopg
+import pymongo
 import redis
 
 from support.paths import GEN, ROOT, postgres_bin
 from support.process import Process, free_port
 
 SERVICES = {"auth": "salus_auth", "main-health": "salus_health"}
+# Services that keep documents: name, database.
+DOCUMENTS = {"chat": "salus_chat"}
 
 # initdb takes longer than anything else here: it runs once, and each cluster is a copy.
 _template: Path | None = None
@@ -104,6 +108,53 @@ def _give_away(folder: Path):
     folder.chmod(0o700)
 
 
+class Mongo(Process):
+    """The server that scripts/up would choose; with MONGO_URI in the environment that one, which no test starts,
+    stops or kills: such tests ask for is_ours first."""
+
+    def __init__(self, folder: Path):
+        super().__init__("mongo", folder)
+        self.data = folder / "mongo"
+        self.given = os.environ.get("MONGO_URI")
+        self.is_ours = not self.given
+        self.suffix = "" if self.is_ours else "_" + secrets.token_hex(4)
+        self.port = free_port()
+
+    def command(self):
+        return [str(ROOT / "scripts/lib/mongo-server"), "127.0.0.1", str(self.port), str(self.data)]
+
+    def start(self, *, wait: bool = True):
+        if self.given:
+            return self
+        self.data.mkdir(exist_ok=True)
+        return super().start(wait=wait)
+
+    def is_ready(self):
+        try:
+            self.connect().admin.command("ping")
+            return True
+        except pymongo.errors.PyMongoError:
+            return False
+
+    def empty(self):
+        """Loses all data, as a disk that broke. Only while stopped."""
+        assert self.is_ours and not self.is_running()
+        shutil.rmtree(self.data)
+
+    def url(self, database: str) -> str:
+        if not self.given:
+            return f"mongodb://127.0.0.1:{self.port}/{database}"
+        parts = urllib.parse.urlsplit(self.given)
+        return parts._replace(path=f"/{database}{self.suffix}").geturl()
+
+    def connect(self) -> pymongo.MongoClient:
+        return pymongo.MongoClient(self.url("admin") if self.is_ours else self.given, serverSelectionTimeoutMS=2000)
+
+    def documents(self, database: str, collection: str, condition: dict | None = None) -> list[dict]:
+        with self.connect() as client:
+            return list(client[database + self.suffix][collection].find(condition or {}))
+
+
 class Redis(Process):
     """The bus (append-only, noeviction) or the cache (LRU), with the users that the build generates."""
 
@@ -111,7 +162,7 @@ class Redis(Process):
         super().__init__(name, folder)
         self.data = folder / name
         self.port = free_port()
-        self.passwords = {f"salus-{who}": secrets.token_urlsafe(16) for who in (*SERVICES, "operator")}
+        self.passwords = {f"salus-{who}": secrets.token_urlsafe(16) for who in (*SERVICES, *DOCUMENTS, "operator")}
 
     def command(self):
         settings = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.data), "save": "",
