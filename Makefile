@@ -32,7 +32,7 @@ link_release  := -pie -Wl,-z,relro,-z,now,--as-needed
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(patsubst -I%libmongoc-1.0,-isystem %libmongoc-1.0,$(patsubst -I%libbson-1.0,-isystem %libbson-1.0,$(shell pkg-config --cflags $(packages))))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
 LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD))
-LDLIBS   += $(shell pkg-config --libs $(packages)) -lm -lpthread
+LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -lm -lpthread
 
 ccache := $(shell command -v ccache)
 compile = $(ccache) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -130,6 +130,10 @@ complete := $(patsubst $(out)/bin/salus-%,%,$(daemons))
 fuzz-build: $(fuzzers)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lhttp_parser $(LDLIBS)
+
+# ---- a service that only makes and follows streams, for tests/integration/test_streams.py and the bench
+$(out)/tests/support/replica: $(out)/tests/support/replica.o $(gen_common_obj) $(archives_http)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 docs:
 	$(PYTHON) proto/generate/generate.py --proto proto --docs docs

@@ -38,7 +38,8 @@ static void enter_phase(struct cm_connection *connection, enum cm_phase phase)
 static void account(const struct cm_request *request)
 {
         const struct cm_endpoint *endpoint = request->match.endpoint;
-        int64_t duration_us = cm_monotonic_us() - request->started_us;
+        int64_t answered_us = request->answered_us ? request->answered_us : cm_monotonic_us();
+        int64_t duration_us = answered_us - request->started_us;
 
         if (endpoint) {
                 cm_histogram_observe_us(endpoint->duration, duration_us);
@@ -61,6 +62,7 @@ static bool finish_request(struct cm_connection *connection)
         connection->close_after = !replied || !request->keep_alive || unread;
         connection->linger = replied && (unread || connection->input.start < connection->input.end);
         connection->request = NULL;
+        connection->bell = NULL; /* was the request's */
         cm_request_give_back(request);
         enter_phase(connection, CM_PHASE_IDLE);
         return !connection->close_after;
@@ -379,12 +381,19 @@ static void wake(struct cm_wait **wait, int result)
                 cm_wait_done(it, result);
 }
 
+static void ring(struct cm_connection *connection, unsigned reason)
+{
+        if (connection->bell)
+                cm_bell_ring(connection->bell, reason);
+}
+
 /* The socket is dead: the request hears of it, the connection goes when that has ended. */
 static void settle_broken(struct cm_connection *connection)
 {
         cm_watch_set(connection->watch, 0);
         wake(&connection->reader, -CM_E_IO);
         wake(&connection->writer, -CM_E_IO);
+        ring(connection, CM_RING_GONE);
         if (connection->phase != CM_PHASE_RUN && !connection->scheduled)
                 connection_free(connection);
 }
@@ -444,6 +453,10 @@ static void settle(struct cm_connection *connection)
         if (connection->writer &&
             cm_output_pending(connection) <= limits_of(connection)->pending_out / 2)
                 wake(&connection->writer, 0);
+        if (connection->wants_room && cm_output_pending(connection) <= connection->wants_room) {
+                connection->wants_room = 0;
+                ring(connection, CM_RING_ROOM);
+        }
         if (idle && (connection->eof || connection->server->stopping))
                 connection->close_after = true;
         if (!cm_output_pending(connection)) {
@@ -489,8 +502,10 @@ static void on_ready(void *arg, int events)
         if (events & CM_READABLE) {
                 if (connection->phase == CM_PHASE_LINGER)
                         cm_input_discard(connection);
-                else if (cm_connection_fill(connection))
+                else if (cm_connection_fill(connection)) {
                         wake(&connection->reader, 0);
+                        ring(connection, connection->eof ? CM_RING_GONE : CM_RING_INPUT);
+                }
         }
         advance(connection);
 }
@@ -537,6 +552,7 @@ void cm_connection_abort(struct cm_connection *connection)
 
 void cm_connection_stop(struct cm_connection *connection)
 {
+        ring(connection, CM_RING_DRAIN);
         if (connection->phase == CM_PHASE_IDLE)
                 advance(connection);
 }

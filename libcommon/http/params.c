@@ -105,6 +105,12 @@ static int find_query(const struct cm_route *route, struct cm_str name)
         return -1;
 }
 
+/* event_stream.c reads it, behind the header of the same meaning. */
+static bool is_resumption(const struct cm_route *route, struct cm_str name)
+{
+        return route->events && cm_str_equal(name, CM_STR(CM_LAST_EVENT_ID_QUERY));
+}
+
 /* JSON Pointer: '~' and '/' are escaped. A name that is no text has no pointer of its own. */
 static struct cm_str unknown_pointer(struct cm_arena *arena, struct cm_str name)
 {
@@ -135,6 +141,8 @@ static void take_query(struct decoding *decoding)
 
                 name = cm_percent_decode(arena, name, true);
                 i = name.data ? find_query(decoding->route, name) : -1;
+                if (i < 0 && is_resumption(decoding->route, name))
+                        continue;
                 if (i < 0)
                         fault(decoding, unknown_pointer(arena, name), "is not known");
                 else if (decoding->seen & UINT32_C(1) << i)

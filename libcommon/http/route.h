@@ -1,5 +1,6 @@
 #pragma once
 #include "codec/schema.h"
+#include "codec/stream_event.h"
 #include "http/request.h"
 
 /*
@@ -37,6 +38,9 @@ struct cm_route {
         size_t params_size;
         const struct cm_schema *body; /* NULL: none or streamed */
         bool body_required;
+        const struct cm_event_list *events; /* what the stream that it answers with may say */
+        bool websocket;                     /* ... over a WebSocket */
+        const struct cm_schema *messages;   /* what a client may say there; NULL: nothing */
         int (*call)(struct cm_request *request, const void *params, const void *body);
 };
 

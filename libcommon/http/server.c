@@ -101,6 +101,7 @@ static void request_clean(struct cm_request *request)
         request->slow = request->finished = request->chunked_reply = false;
         request->own_cache_control = request->has_claims = request->keep_alive = false;
         request->reply = CM_REPLY_NONE;
+        request->answered_us = 0;
 }
 
 void cm_request_give_back(struct cm_request *request)
@@ -253,6 +254,17 @@ static void fill_limits(struct cm_server_limits *limits)
 #undef DEFAULT
 }
 
+static void fill_stream_limits(struct cm_stream_limits *limits)
+{
+#define DEFAULT(member, value) limits->member = limits->member ? limits->member : (value)
+        DEFAULT(heartbeat_us, 15 * CM_SECOND);
+        DEFAULT(retry_us, 2 * CM_SECOND);
+        DEFAULT(pending_out, 64 << 10);
+        DEFAULT(patience_us, 10 * CM_SECOND);
+        DEFAULT(message_bytes, 64 << 10);
+#undef DEFAULT
+}
+
 /* Often enough that the shortest limit is kept to an eighth, and not more often. */
 static int64_t sweep_period_us(const struct cm_server_limits *limits)
 {
@@ -294,6 +306,7 @@ int cm_server_new(const struct cm_server_config *config, struct cm_server **serv
         if (!server->config.clock)
                 server->config.clock = &cm_clock_system;
         fill_limits(&server->config.limits);
+        fill_stream_limits(&server->config.streams);
         server->sweep_us = sweep_period_us(&server->config.limits);
         server->small.size = CM_SMALL_INPUT;
         server->large.size = CM_LARGE_INPUT;

@@ -28,6 +28,16 @@ struct cm_server_limits {
         size_t pending_out; /* bytes of a reply stream that may wait for the client [256 KiB] */
 };
 
+/* Streams to clients: event_stream.h, websocket.h. 0 takes the default. */
+struct cm_stream_limits {
+        int64_t heartbeat_us; /* something is sent at least so often [15 s] */
+        int64_t retry_us;     /* after which a client comes back when it was cut off [2 s] */
+        size_t pending_out; /* bytes that may wait for the client [64 KiB]; then the sender waits */
+        int64_t patience_us;  /* ... so long [10 s]; then the client is cut */
+        size_t message_bytes; /* of a client over a WebSocket [64 KiB]; more is closed with 1009 */
+        const char *origins;  /* of browsers that may open WebSockets, by comma; NULL: the host's */
+};
+
 /*
  * Decides whether a request may go on, before its body is looked at: 0 to go on (it has set the
  * claims, see request_internal.h), a positive value after it has replied, or a negative error. May
@@ -47,6 +57,7 @@ struct cm_server_config {
         const char *trusted_proxies; /* see peer.h */
         struct cm_str cursor_secret; /* signs cursors; the same in all replicas; absent: random */
         struct cm_server_limits limits;
+        struct cm_stream_limits streams;
 };
 
 /* Binds and listens, but takes no connection yet. -CM_E_CONFIG (routes, addresses) or -CM_E_IO

@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "http/target.h"
 #include "http/trace.h"
+#include "sys/bell.h"
 #include "sys/fiber.h"
 #include "sys/metrics.h"
 
@@ -69,6 +70,15 @@ enum cm_phase {
         CM_PHASE_LINGER, /* replied; throws away what still comes, so that the reply is not lost */
 };
 
+/* What may ring a connection's bell. */
+enum {
+        CM_RING_NEWS = 1,  /* the producer has something; see CM_STREAM_NEWS in event_stream.h */
+        CM_RING_INPUT = 2, /* the client sent something */
+        CM_RING_ROOM = 4,  /* `wants_room` is satisfied */
+        CM_RING_GONE = 8,  /* the client sends no more, or the socket is dead */
+        CM_RING_DRAIN = 16 /* the server stops */
+};
+
 /* data[start..end) was read and not used yet. While a request runs, what lies before `base` is its
  * head (and body), which it has views of. */
 struct cm_input {
@@ -86,6 +96,8 @@ struct cm_connection {
         struct cm_request *request;
         struct cm_wait *reader; /* the fiber waits for input */
         struct cm_wait *writer; /* the fiber waits for output to drain */
+        struct cm_bell *bell;   /* of a stream that attends to all of it: event_stream.c */
+        size_t wants_room;      /* rings when no more than so many bytes wait; 0: does not */
         struct cm_input input;
         struct cm_buf out;
         size_t out_sent;
@@ -144,6 +156,7 @@ struct cm_request {
         char traceparent[CM_TRACEPARENT_SIZE];
         cm_time now;
         int64_t started_us;
+        int64_t answered_us; /* when a stream's head was sent; 0: the reply was no stream */
 };
 
 /* ---- connection.c */
@@ -192,6 +205,7 @@ void cm_reply_head(struct cm_request *request, int status, const char *content_t
 bool cm_request_is_head(const struct cm_request *request);
 
 /* ---- params.c */
+#define CM_LAST_EVENT_ID_QUERY "last_event_id"
 /* Decodes path, query and headers into `params` by the route. False after it has replied 400. */
 bool cm_params_decode(struct cm_request *request, void *params);
 /* Checks Content-Type against the route's. */
@@ -205,4 +219,5 @@ void cm_block_give_back(struct cm_blocks *blocks, char *block);
 /* "Date: …\r\n" of the present second. */
 struct cm_str cm_server_date(struct cm_server *server, cm_time now);
 
-extern struct cm_metric cm_http_timeouts, cm_http_bad, cm_http_refused, cm_http_connections;
+extern struct cm_metric cm_http_timeouts, cm_http_bad, cm_http_refused, cm_http_connections,
+        cm_http_stream_cuts;

@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "events.h"
 #include "http/request_internal.h"
+#include "http/websocket.h"
 #include "service/guard_internal.h"
 #include "service/user_refs.h"
 #include "sys/log.h"
@@ -91,6 +92,21 @@ static struct cm_str bearer_token(struct cm_str header)
         return cm_str_trim((struct cm_str){ header.data + scheme.len, header.len - scheme.len });
 }
 
+/* Browsers cannot set Authorization for a WebSocket: there the token may be a subprotocol. */
+static struct cm_str subprotocol_token(struct cm_request *request)
+{
+        struct cm_str rest = cm_request_header(request, "sec-websocket-protocol"), one;
+
+        while (cm_request_route(request)->websocket && cm_str_split(&rest, ',', &one)) {
+                const struct cm_str prefix = CM_STR(CM_WEBSOCKET_BEARER);
+
+                one = cm_str_trim(one);
+                if (cm_str_starts(one, prefix))
+                        return (struct cm_str){ one.data + prefix.len, one.len - prefix.len };
+        }
+        return CM_STR_NONE;
+}
+
 /* A key that we do not know may be new: the set is read again, though not for everybody who asks.
  */
 static int verify(struct guard *guard, struct cm_str token, cm_time now,
@@ -111,6 +127,8 @@ static int authenticate(struct guard *guard, struct cm_request *request)
         bool confirmed;
         int r;
 
+        if (!token.data)
+                token = subprotocol_token(request);
         if (!token.data)
                 return without_token(request);
         r = verify(guard, token, cm_request_now(request), &claims);

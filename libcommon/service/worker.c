@@ -316,6 +316,12 @@ static int open_server(struct worker *worker)
                 .cursor_secret = cm_str_from(settings->cursor_key),
                 .limits = { .body_bytes = settings->max_body,
                             .request_us = settings->request_timeout_us },
+                .streams = { .heartbeat_us = settings->stream_heartbeat_us,
+                             .retry_us = settings->stream_retry_us,
+                             .pending_out = (size_t)settings->stream_pending,
+                             .patience_us = settings->stream_patience_us,
+                             .message_bytes = (size_t)settings->websocket_message,
+                             .origins = settings->websocket_origins },
         };
 
         return cm_server_new(&config, &worker->server);

@@ -1,5 +1,5 @@
 """build/gen/<service>_api.{h,c}: parameters, handlers, thunks and the table of routes."""
-from contract import c_text
+from contract import c_text, snake
 from c_schemas import header_of, source_of, struct_members
 from routes import PLACES
 
@@ -18,10 +18,34 @@ def prototype(operation):
     return f"int {operation.name}({', '.join(arguments)})"
 
 
-def header(service, operations, schemas):
+def event_name(stream, name):
+    return f"{stream.name}_event_{snake(name.replace('.', '_'))}"
+
+
+def event_declarations(stream):
+    lines = [f"/* What the stream `{stream.name}` may say. */"]
+    lines += [f"extern const struct cm_event_type {event_name(stream, name)};" for name, _, _ in stream.events]
+    return lines + [f"extern const struct cm_event_list {stream.name}_events;", ""]
+
+
+def event_tables(stream):
+    lines = []
+    for name, _, schema in stream.events:
+        last = ", .is_last = true" if name in ("done", "error") else ""
+        lines.append(f"const struct cm_event_type {event_name(stream, name)} = {{ "
+                     f".name = {c_text(name)}, .schema = &{schema.c_name}_schema{last} }};")
+    lines.append(f"static const struct cm_event_type *const {stream.name}_event_types[] = {{")
+    lines += [f"\t&{event_name(stream, name)}," for name, _, _ in stream.events]
+    return lines + ["};", f"const struct cm_event_list {stream.name}_events = {{ {c_text(stream.name)}, "
+                    f"{stream.name}_event_types, CM_COUNT({stream.name}_event_types) }};", ""]
+
+
+def header(service, operations, schemas, streams):
     lines = ["#pragma once", '#include "http/route.h"', '#include "schemas.h"', ""]
     for schema in schemas:
         lines += header_of(schema)
+    for stream in streams:
+        lines += event_declarations(stream)
     for operation in operations:
         lines.append(f"/* {operation.method} {operation.path}: {operation.place.text('summary')} */")
         if operation.params:
@@ -30,10 +54,12 @@ def header(service, operations, schemas):
     return lines + [f"extern const struct cm_routes {service}_routes;"]
 
 
-def source(service, operations, schemas):
+def source(service, operations, schemas, streams):
     lines = [f'#include "{service}_api.h"', "", "#include <stddef.h>", ""]
     for schema in schemas:
         lines += source_of(schema)
+    for stream in streams:
+        lines += event_tables(stream)
     for operation in operations:
         lines += param_table(operation) + thunk(operation)
     lines.append("static const struct cm_route items[] = {")
@@ -90,5 +116,11 @@ def route(operation):
         fields.append(("body", f"&{operation.body.c_name}_schema"))
     if operation.body_required:
         fields.append(("body_required", "true"))
+    if operation.events:
+        fields.append(("events", f"&{operation.events.name}_events"))
+    if operation.websocket:
+        fields.append(("websocket", "true"))
+    if operation.messages:
+        fields.append(("messages", f"&{operation.messages.c_name}_schema"))
     fields.append(("call", f"call_{operation.name}"))
     return ["\t{", *[f"\t\t.{name} = {value}," for name, value in fields], "\t},"]

@@ -21,7 +21,7 @@ import rpc
 import tables
 from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
-from routes import load_operations
+from routes import load_event_lists, load_operations
 from schemas import Library
 
 NOTICE = "/* Generated from proto/ by proto/generate/generate.py. */"
@@ -45,10 +45,11 @@ class Model:
         self.errors = tables.load_errors(self.contracts)
         self.settings = tables.load_settings(self.contracts)
         self.services = [name.split("/")[1].removesuffix(".yaml") for name in self.contracts.files("http")]
-        self.operations, self.param_schemas = {}, {}
+        self.operations, self.param_schemas, self.event_lists = {}, {}, {}
         for service in self.services:
             known = len(self.library.ordered)
-            self.operations[service] = load_operations(self.contracts, self.library, service)
+            self.event_lists[service] = lists = load_event_lists(self.contracts, self.library, service)
+            self.operations[service] = load_operations(self.contracts, self.library, service, lists)
             self.param_schemas[service] = self.library.ordered[known:]
 
     def methods_of(self, service):
@@ -101,8 +102,9 @@ def build_files(model):
     for service in model.services:
         stem = snake(service)
         operations, schemas = model.operations[service], model.param_schemas[service]
-        files[f"{stem}_api.h"] = c_routes.header(stem, operations, schemas)
-        files[f"{stem}_api.c"] = c_routes.source(stem, operations, schemas) + openapi_source(model, service)
+        lists = list(model.event_lists[service].values())
+        files[f"{stem}_api.h"] = c_routes.header(stem, operations, schemas, lists)
+        files[f"{stem}_api.c"] = c_routes.source(stem, operations, schemas, lists) + openapi_source(model, service)
         files[f"{stem}_migrations.h"] = tables.migrations_header(stem)
         files[f"{stem}_migrations.c"] = tables.migrations_source(service, stem, model.migrations(service))
         files[f"{stem}_openapi.json"] = [model.openapi(service)]

@@ -15,7 +15,7 @@ COMMANDS = {
     "list": "lpush rpush lrange lindex ltrim llen lrem lpop rpop del exists expire pexpire pttl eval evalsha".split(),
     "zset": "zadd zcard zrange zrem zremrangebyscore del exists expire pexpire pttl eval evalsha".split(),
     "stream": ("xadd xlen xrange xrevrange xtrim xdel xinfo xgroup xpending xread xreadgroup xack xclaim xautoclaim "
-               "exists eval evalsha").split(),
+               "exists expire pexpire eval evalsha").split(),
 }
 # A consumer of another service's stream reads and acknowledges, and cannot add or trim.
 CONSUMER_COMMANDS = "xreadgroup xread xack xclaim xautoclaim xpending xgroup|create xinfo xlen xrange xrevrange exists".split()

@@ -9,6 +9,13 @@ PATTERNS = {
     "x-line": "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$",
     "x-clock-time": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
 }
+# How a client takes up a stream that was cut. The server reads both itself.
+RESUMPTION = [
+    {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "maxLength": 15, "pattern": "^[0-9]*$"},
+     "description": "The id of the last event that was seen: the stream goes on behind it."},
+    {"name": "last_event_id", "in": "query", "schema": {"type": "string", "maxLength": 15, "pattern": "^[0-9]*$"},
+     "description": "The same, for clients that cannot set the header. The header counts when both are there."},
+]
 BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -36,6 +43,8 @@ class _Bundler:
                 if method in METHODS:
                     scope = operation.get("x-scope")
                     operation["security"] = [{"bearer": [scope]}] if scope else []
+                    if "x-event-stream" in operation:
+                        operation["parameters"] = operation.get("parameters", []) + copy.deepcopy(RESUMPTION)
         return document
 
     def _copy(self, place):

@@ -70,10 +70,23 @@ def _operation(model, operation, used):
         rows = [(f"`{p.name}`", p.where, _kind(p.schema), "yes" if p.required else "", p.description)
                 for p in operation.params]
         lines += _table(["parameter", "in", "type", "required", "meaning"], rows)
+    lines += _event_list(operation, used)
     if operation.media:
         lines += [f"Body: `{operation.media}`" + _body_shape(model, operation, used), ""]
     rows = [(status, _answer(model, response, used), response.get("description")) for status, response in operation.responses]
     return lines + _table(["status", "body", "when"], rows)
+
+
+def _event_list(operation, used):
+    if not operation.events:
+        return []
+    how = "A WebSocket" if operation.websocket else "A stream of events"
+    lines = [f"{how} ([streams.md](streams.md)): {_cell(operation.events.place.get('description'))}", ""]
+    lines += _table(["event", "data", "when"],
+                    [(f"`{name}`", _link(schema, used), summary) for name, summary, schema in operation.events.events])
+    if operation.messages:
+        lines += [f"A client may send {_link(operation.messages, used)}.", ""]
+    return lines
 
 
 def _body_shape(model, operation, used):

@@ -7,7 +7,8 @@ from schemas import Member, Schema, check_limits
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 OPERATION_KEYS = ("operationId", "summary", "description", "tags", "parameters", "requestBody", "responses",
-                  "x-scope", "x-limit", "x-idempotent", "x-stream", "x-max-body", "x-origin", "deprecated", "security")
+                  "x-scope", "x-limit", "x-idempotent", "x-stream", "x-max-body", "x-origin", "deprecated", "security",
+                  "x-event-stream", "x-websocket", "x-websocket-messages")
 PLACES = {"path": "CM_IN_PATH", "query": "CM_IN_QUERY", "header": "CM_IN_HEADER"}
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 SIZES = {"": 1, "KiB": 2 ** 10, "MiB": 2 ** 20, "GiB": 2 ** 30}
@@ -16,6 +17,14 @@ SIZES = {"": 1, "KiB": 2 ** 10, "MiB": 2 ** 20, "GiB": 2 ** 30}
 @dataclass
 class Param(Member):
     where: str = "query"
+
+
+@dataclass
+class EventList:
+    """What a stream to a client may say: (name, summary, schema) of each event."""
+    place: object
+    name: str
+    events: list = field(default_factory=list)
 
 
 @dataclass
@@ -33,11 +42,42 @@ class Operation:
     media: str = None
     body: Schema = None         # decoded before the handler runs
     body_required: bool = False
+    events: EventList = None    # answers with an event stream ...
+    websocket: bool = False     # ... or over a WebSocket
+    messages: Schema = None     # what a client may say there
     responses: list = field(default_factory=list)   # (status, place)
 
 
-def load_operations(contracts, library, name):
-    """All operations of proto/http/<name>.yaml."""
+def load_event_lists(contracts, library, name):
+    """components/x-event-streams of proto/http/<name>.yaml, by name."""
+    root = contracts.root(f"http/{name}.yaml")
+    if "components" not in root or "x-event-streams" not in root.at("components"):
+        return {}
+    return {key: _event_list(library, place, key)
+            for key, place in root.at("components").at("x-event-streams").children()}
+
+
+def _event_list(library, place, name):
+    place.allow("description", "events", "x-origin")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        place.fail("must be snake_case: it is part of C names")
+    place.at("description")
+    found = EventList(place, name)
+    for key, event in place.at("events").children():
+        event.allow("summary", "schema", "x-origin")
+        if not re.fullmatch(r"[a-z][a-z0-9_.]*", key):
+            event.fail('must be like "tool.started"')
+        if "$ref" not in event.at("schema"):
+            event.at("schema").fail("must be a $ref to a schema in schemas/")
+        found.events.append((key, event.at("summary").node, library.reference(event.at("schema"))))
+    missing = {"done", "error"} - {key for key, _, _ in found.events}
+    if missing:
+        place.at("events").fail(f"lacks {', '.join(sorted(missing))}: each stream ends with done or error")
+    return found
+
+
+def load_operations(contracts, library, name, lists):
+    """All operations of proto/http/<name>.yaml; `lists` are its event lists."""
     root = contracts.root(f"http/{name}.yaml")
     root.allow("openapi", "info", "servers", "security", "paths", "components", "tags")
     if not str(root.text("openapi", "")).startswith("3.1."):
@@ -49,7 +89,7 @@ def load_operations(contracts, library, name):
         for method, place in item.children():
             if method not in METHODS:
                 place.fail("is not supported in a path")
-            operation = _operation(contracts, library, place, method, path)
+            operation = _operation(contracts, library, place, method, path, lists)
             if operation.name in names:
                 place.fail(f"operationId {operation.name} stands twice")
             names.add(operation.name)
@@ -57,7 +97,7 @@ def load_operations(contracts, library, name):
     return operations
 
 
-def _operation(contracts, library, place, method, path):
+def _operation(contracts, library, place, method, path, lists):
     place.allow(*OPERATION_KEYS)
     operation = Operation(place, method.upper(), path, place.text("operationId") or place.at("operationId").node)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", operation.name):
@@ -72,6 +112,7 @@ def _operation(contracts, library, place, method, path):
     operation.max_body = _size(place)
     _params(contracts, library, operation)
     _body(contracts, library, operation)
+    _events(library, operation, lists)
     _responses(contracts, library, operation)
     return operation
 
@@ -139,6 +180,29 @@ def _param(library, operation, place):
     return Param(name, schema, required, False, False, place.text("description", "") or "", where)
 
 
+# ---- event streams
+
+def _events(library, operation, lists):
+    place = operation.place
+    operation.websocket = "x-websocket" in place
+    keys = [key for key in ("x-event-stream", "x-websocket") if key in place]
+    if len(keys) > 1:
+        place.fail("answers with an event stream or over a WebSocket, not both")
+    if "x-websocket-messages" in place:
+        if not operation.websocket:
+            place.at("x-websocket-messages").fail("needs x-websocket")
+        operation.messages = library.reference(place.at("x-websocket-messages"))
+    for key in keys:
+        name = place.text(key)
+        if name not in lists:
+            place.at(key).fail(f"there is no {name} in components/x-event-streams")
+        operation.events = lists[name]
+        if operation.method != "GET" and operation.websocket:
+            place.fail("a WebSocket begins with GET")
+        if any(param.name.lower() in ("last-event-id", "last_event_id") for param in operation.params):
+            place.at("parameters").fail("Last-Event-ID and last_event_id come with the stream")
+
+
 # ---- body and responses
 
 def _body(contracts, library, operation):
@@ -179,6 +243,9 @@ def _responses(contracts, library, operation):
                 if "schema" in media and "$ref" in media.at("schema"):
                     library.reference(media.at("schema"))
         operation.responses.append((status, response))
+        if operation.events and not operation.websocket and status == "200" \
+                and "text/event-stream" not in response.get("content", {}):
+            response.fail("must have content of text/event-stream")
     _check_statuses(operation)
 
 
@@ -193,8 +260,12 @@ def _check_statuses(operation):
         needed |= {"400", "413", "415"}
     if operation.body:
         needed.add("422")
-    if operation.params:
+    if operation.params or operation.events:
         needed.add("400")
+    if operation.events:
+        needed.add("101" if operation.websocket else "200")
+    if operation.websocket:
+        needed |= {"403", "426"}
     missing = sorted(needed - {status for status, _ in operation.responses})
     if missing:
         operation.place.at("responses").fail(f"does not list {', '.join(missing)}, which can occur")

@@ -21,7 +21,9 @@ DRIVERS = {
     "utf8proc.h": ["libcommon/codec/"],
     "idn2.h": ["libcommon/codec/"],
     "openssl/": ["libcommon/codec/"],
-    "openssl/evp.h": ["libcommon/codec/", "libcommon/http/tus.c"],  # checksums of uploads
+    # checksums of uploads, the handshake of WebSockets
+    "openssl/evp.h": ["libcommon/codec/", "libcommon/http/tus.c", "libcommon/http/websocket_handshake.c"],
+    "wslay/": ["libcommon/http/"],
     "openssl/sha.h": ["libcommon/store/"],  # the names of Redis scripts
     "crypt.h": ["services/auth/"],
     "mongoc/": ["libcommon/store/"],
