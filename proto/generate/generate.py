@@ -19,6 +19,7 @@ import keys
 import openapi
 import rpc
 import tables
+import tools
 from contract import ContractError, Contracts, c_text, check_origins, check_shown, snake
 from pages import pages
 from routes import load_event_lists, load_operations
@@ -39,6 +40,7 @@ class Model:
         self.library = Library(self.contracts)
         self.library.load_all()
         self.streams, self.events = events.load_events(self.contracts, self.library)
+        self.tools = tools.load_tools(self.contracts, self.library)
         self.prefix, self.redis_users, self.keys = keys.load_keys(self.contracts)
         self.methods = rpc.load_rpc(self.contracts, self.library, self.redis_users)
         self.schemas = list(self.library.ordered)
@@ -98,6 +100,7 @@ def build_files(model):
         "rpc.h": rpc.stubs_header(model.methods), "rpc.c": rpc.stubs_source(model.methods),
         "redis.acl": keys.access_list(model.prefix, model.redis_users, model.keys, rpc.callees(model.methods),
                                       rpc.callers(model.methods)),
+        "chat_tools.h": tools.header(model.tools), "chat_tools.c": tools.source(model.tools),
     }
     for service in model.services:
         stem = snake(service)

@@ -14,7 +14,7 @@ KEYWORDS = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     "boolean": (),
     "array": ("items", "minItems", "maxItems", "uniqueItems"),
-    "object": ("properties", "required", "additionalProperties", "x-max-bytes"),
+    "object": ("properties", "required", "additionalProperties", "x-max-bytes", "x-tool"),
 }
 # format -> (kind, constant of enum cm_format)
 FORMATS = {

@@ -1,0 +1,70 @@
+#pragma once
+#include "exercise_parse.h"
+#include "phrase.h"
+#include "replies.h"
+#include "rules_planner.h"
+
+/* What rules_planner.c (the course of a reply), rules_facts.c and rules_commands.c share. */
+enum intent {
+        INTENT_NONE,
+        INTENT_HELLO,
+        INTENT_THANKS,
+        INTENT_HELP,
+        INTENT_WEEK,
+        INTENT_DAY,
+        INTENT_RECALL,
+        INTENT_REMEMBER,
+        INTENT_FORGET_THAT,
+        INTENT_FORGET,
+        INTENT_REMIND,
+        INTENT_LIST_REMINDERS,
+        INTENT_CANCEL_REMINDER,
+        INTENT_FACTS,
+        INTENT_ASK_EXERCISE
+};
+
+#define RULES_CALLS  12
+#define RULES_ROUNDS 2
+
+struct rules {
+        struct planner planner; /* first */
+        struct phrases *intents;
+        struct exercise_lexicon *exercises;
+};
+
+struct planner_run {
+        const struct rules *rules;
+        const struct planner_input *input;
+        struct cm_arena *arena;
+        const struct replies *replies;
+
+        enum intent intent;
+        struct phrase_match match;
+        struct fact facts[REPLY_FACTS];
+        size_t fact_count;
+        size_t fact_calls[REPLY_FACTS]; /* number of the fact's call */
+        struct cm_str text;             /* to remember, to be reminded of */
+        bool has_target;                /* one reminder or memory that is meant */
+        int ago;
+
+        struct chat_tool_call calls[RULES_CALLS]; /* of the present round */
+        size_t call_count;
+        struct chat_tool_result results[RULES_ROUNDS][RULES_CALLS];
+        size_t round; /* rounds that were answered */
+
+        bool is_composed;
+        struct cm_buf reply;
+        size_t said;
+        const struct cm_uuid *sources;
+        size_t source_count;
+};
+
+void rules_add_call(struct planner_run *run, enum chat_tool_id tool, const void *arguments);
+/* What the message says happened: fills facts and calls. False when it says nothing of that. */
+bool rules_find_facts(struct planner_run *run);
+/* Calls of a command or question, first round; and of the second one after the first was answered.
+ */
+void rules_prepare(struct planner_run *run);
+void rules_prepare_again(struct planner_run *run);
+/* Writes the reply, all calls being answered. */
+void rules_compose(struct planner_run *run);
