@@ -36,13 +36,13 @@
 #define MAX_HINTS     20000
 #define READ_STEP     1000
 
-static const struct cm_collection records = { .name = "events", .schema = &recorded_event_schema };
+static const struct cm_collection records = { .name = "events", .schema = &published_event_schema };
 static const struct cm_collection leases = { .name = "relay", .schema = &relay_lease_schema };
 static const struct cm_collection groups = { .name = "relay_groups",
                                              .schema = &outbox_group_schema };
-static const struct cm_sort by_position[] = { { CM_FIELD(recorded_event, id), false } };
-static const struct cm_sort by_position_down[] = { { CM_FIELD(recorded_event, id), true } };
-static const struct cm_sort by_event[] = { { CM_FIELD(recorded_event, event_id), false } };
+static const struct cm_sort by_position[] = { { CM_FIELD(published_event, id), false } };
+static const struct cm_sort by_position_down[] = { { CM_FIELD(published_event, id), true } };
+static const struct cm_sort by_event[] = { { CM_FIELD(published_event, event_id), false } };
 static const struct cm_sort by_pending[] = { { CM_FIELD(outbox_part, pending), false } };
 static const struct cm_sort by_id[] = { { CM_FIELD(waiting_document, id), false } };
 
@@ -74,7 +74,7 @@ struct source {
 struct cargo {
         struct source *sources;
         size_t source_count;
-        struct recorded_event *events;
+        struct published_event *events;
         size_t event_count;
 };
 
@@ -254,7 +254,7 @@ static int read_cursor(struct cm_relay *relay)
 
         relay->cursor = (struct relay_cursor){ 0 };
         if (r == 0 && found.count)
-                relay->cursor.position = ((const struct recorded_event *)found.items)->id;
+                relay->cursor.position = ((const struct published_event *)found.items)->id;
         return r;
 }
 
@@ -439,7 +439,7 @@ static void load(struct cargo *cargo, const struct waiting_document *document, c
 {
         for (size_t i = 0; i < document->outbox.count; i++)
                 cargo->events[cargo->event_count++] =
-                        (struct recorded_event){ .event_id = document->outbox.items[i].id,
+                        (struct published_event){ .event_id = document->outbox.items[i].id,
                                                  .event = document->outbox.items[i],
                                                  .has_event = CM_PRESENT,
                                                  .recorded_at = now };
@@ -507,7 +507,7 @@ static int collect_sources(struct cm_relay *relay, struct cargo *cargo)
                 cm_free(hint);
         }
         cargo->events = cm_arena_array(&relay->arena, events ? events : 1,
-                                       sizeof(struct recorded_event));
+                                       sizeof(struct published_event));
         for (size_t i = 0; i < cargo->source_count; i++)
                 load(cargo, &cargo->sources[i].document, cm_now(&cm_clock_system));
         return r;
@@ -521,7 +521,7 @@ static int is_recorded(struct cm_relay *relay, const struct cm_uuid *id, bool *f
         int64_t count;
         int r;
 
-        CM_FILTER_IS(&filter, recorded_event, event_id, id);
+        CM_FILTER_IS(&filter, published_event, event_id, id);
         r = cm_mongo_count(relay->documents->mongo, &records, key_of_lease(), &filter, &count);
         *found_r = count > 0;
         return expect_none(r);
@@ -606,7 +606,7 @@ static int take_out(struct cm_relay *relay, const struct source *source)
         return r == CM_MONGO_NO_MATCH ? 0 : expect_none(r);
 }
 
-static void fill_batch(struct cm_relay *relay, const struct recorded_event *events, size_t count,
+static void fill_batch(struct cm_relay *relay, const struct published_event *events, size_t count,
                        struct relay_batch *batch)
 {
         batch->events = cm_arena_array(&relay->arena, count ? count : 1, sizeof(*batch->events));
@@ -654,8 +654,8 @@ static int documents_read(struct cm_relay *relay, int64_t first, int64_t last,
         CM_ASSERT(count <= READ_STEP);
         for (size_t i = 0; i < count; i++)
                 ids[i] = first + (int64_t)i;
-        CM_FILTER_IN(&filter, recorded_event, id, ids, count);
-        CM_FILTER_IS(&filter, recorded_event, void_, &is_void);
+        CM_FILTER_IN(&filter, published_event, id, ids, count);
+        CM_FILTER_IS(&filter, published_event, void_, &is_void);
         r = expect_none(cm_mongo_list(relay->documents->mongo, &records, key_of_lease(), &filter,
                                       &page, &relay->arena, &found, NULL));
         if (r == 0)
@@ -671,12 +671,12 @@ static int documents_next(struct cm_relay *relay, int64_t from, int64_t *positio
         struct cm_items found;
         int r;
 
-        CM_FILTER_COMPARE(&filter, recorded_event, id, CM_COMPARE_MORE_OR_IS, &from);
-        CM_FILTER_IS(&filter, recorded_event, void_, &is_void);
+        CM_FILTER_COMPARE(&filter, published_event, id, CM_COMPARE_MORE_OR_IS, &from);
+        CM_FILTER_IS(&filter, published_event, void_, &is_void);
         r = expect_none(cm_mongo_list(relay->documents->mongo, &records, key_of_lease(), &filter,
                                       &page, &relay->arena, &found, NULL));
         if (r == 0)
-                *position_r = found.count ? ((const struct recorded_event *)found.items)->id
+                *position_r = found.count ? ((const struct published_event *)found.items)->id
                                           : relay->cursor.position + 1;
         return r;
 }
@@ -691,7 +691,7 @@ static int documents_preview(struct cm_relay *relay CM_UNUSED, int64_t position 
 
 static int documents_skip(struct cm_relay *relay, int64_t last)
 {
-        const struct recorded_event gap = { .id = last,
+        const struct published_event gap = { .id = last,
                                             .event_id = cm_uuid7(cm_now(&cm_clock_system)),
                                             .void_ = true,
                                             .first = relay->cursor.position + 1,
@@ -751,8 +751,8 @@ static int documents_prune(struct cm_relay *relay)
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         cm_time old = cm_now(&cm_clock_system) - relay->config.keep_us;
 
-        CM_FILTER_COMPARE(&filter, recorded_event, recorded_at, CM_COMPARE_LESS, &old);
-        CM_FILTER_COMPARE(&filter, recorded_event, id, CM_COMPARE_LESS, &relay->cursor.position);
+        CM_FILTER_COMPARE(&filter, published_event, recorded_at, CM_COMPARE_LESS, &old);
+        CM_FILTER_COMPARE(&filter, published_event, id, CM_COMPARE_LESS, &relay->cursor.position);
         return expect_none(cm_mongo_delete_all(relay->documents->mongo, &records, key_of_lease(),
                                                &filter, NULL));
 }

@@ -24,7 +24,7 @@
 #define STREAM CM_STR("s1:events:things")
 
 static const struct cm_collection things = { .name = "things", .schema = &outbox_group_schema };
-static const struct cm_collection records = { .name = "events", .schema = &recorded_event_schema };
+static const struct cm_collection records = { .name = "events", .schema = &published_event_schema };
 static const struct cm_collection waiting = { "things", &waiting_document_schema, true };
 static const char *const collections[] = { "things", NULL };
 
@@ -290,7 +290,7 @@ static void a_stream_that_is_ahead_is_gone_above(void)
         assert_int_equal(change_thing("a", 1), 0);
         wake("a");
         await_stream(46);
-        CM_FILTER_IS(&filter, recorded_event, id, &last);
+        CM_FILTER_IS(&filter, published_event, id, &last);
         assert_int_equal(cm_mongo_count(here.mongo, &records, CM_STR("x"), &filter, &count), 0);
         assert_int_equal(count, 1);
         cm_relay_stop(&here.relay);
