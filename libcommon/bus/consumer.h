@@ -1,6 +1,7 @@
 #pragma once
 #include "bus/event.h"
 #include "codec/schema.h"
+#include "store/mongo.h"
 #include "store/pg.h"
 #include "store/redis.h"
 
@@ -23,7 +24,8 @@
 struct cm_delivery {
         const struct cm_event *event;
         struct cm_pg_tx *tx; /* the inbox transaction, scoped to the batch's subjects: the effect
-                                belongs in it */
+                                belongs in it. NULL with documents */
+        struct cm_mongo *mongo; /* with documents: see struct cm_consumer_config */
         struct cm_arena *arena;
         void *service; /* the worker's service object */
         int attempt;   /* from 1 */
@@ -62,6 +64,11 @@ struct cm_consumer_config {
         const char *group; /* "main-health": the service */
         const struct cm_subscription *subscriptions;
         struct cm_pg *pg;             /* needs tx_connections */
+        /* Instead of pg, for a service that keeps documents. There is no transaction: the inbox has
+         * an event's entry after its effect, so that a crash between the two repeats the effect
+         * instead of losing it. Handlers must be idempotent, by a version or the event's id in the
+         * filter of their write. */
+        struct cm_mongo *mongo;
         struct cm_redis *redis;       /* the worker's commands on the bus */
         const char *redis_url;        /* for a connection of its own, which blocks */
         void *service;                /* for cm_delivery */

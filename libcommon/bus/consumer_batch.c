@@ -80,6 +80,7 @@ static struct cm_delivery deliver(struct cm_consumer *consumer, struct cm_pg_tx 
         cm_histogram_observe_us(&delivery_time, age > 0 ? age : 0);
         return (struct cm_delivery){ .event = &entry->event,
                                      .tx = tx,
+                                     .mongo = consumer->config.mongo,
                                      .arena = &consumer->attempt,
                                      .service = consumer->config.service,
                                      .attempt = entry->attempt };

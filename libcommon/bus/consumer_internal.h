@@ -104,6 +104,20 @@ int consumer_store_advance(struct cm_consumer *consumer, struct cm_str stream,
                            struct cm_arena *arena, int64_t *position_r,
                            struct consumer_range **beyond_r, size_t *count_r) CM_MUST_CHECK;
 int consumer_store_prune(struct cm_consumer *consumer) CM_MUST_CHECK;
+/* What is done with, as ranges: neighbours joined. Room for `count` each. */
+size_t consumer_store_runs(const struct consumer_entry *entries, size_t count,
+                           struct consumer_range *runs, const struct consumer_stream **streams);
+
+/* consumer_documents.c: the same inbox as documents. All suspend. */
+int consumer_documents_open(struct cm_consumer *consumer, struct cm_str stream) CM_MUST_CHECK;
+int consumer_documents_begin(struct cm_consumer *consumer, struct consumer_entry *entries,
+                             size_t count) CM_MUST_CHECK;
+int consumer_documents_commit(struct cm_consumer *consumer, const struct consumer_entry *entries,
+                              size_t count) CM_MUST_CHECK;
+int consumer_documents_advance(struct cm_consumer *consumer, struct cm_str stream,
+                               struct cm_arena *arena, int64_t *position_r,
+                               struct consumer_range **beyond_r, size_t *count_r) CM_MUST_CHECK;
+int consumer_documents_prune(struct cm_consumer *consumer) CM_MUST_CHECK;
 
 /* consumer_group.c: the group in Redis. All suspend. */
 int consumer_group_open(struct cm_consumer *consumer) CM_MUST_CHECK;

@@ -36,13 +36,13 @@
 #define MAX_HINTS     20000
 #define READ_STEP     1000
 
-static const struct cm_collection records = { .name = "events", .schema = &recorded_event_schema };
+static const struct cm_collection records = { .name = "events", .schema = &published_event_schema };
 static const struct cm_collection leases = { .name = "relay", .schema = &relay_lease_schema };
 static const struct cm_collection groups = { .name = "relay_groups",
                                              .schema = &outbox_group_schema };
-static const struct cm_sort by_position[] = { { CM_FIELD(recorded_event, id), false } };
-static const struct cm_sort by_position_down[] = { { CM_FIELD(recorded_event, id), true } };
-static const struct cm_sort by_event[] = { { CM_FIELD(recorded_event, event_id), false } };
+static const struct cm_sort by_position[] = { { CM_FIELD(published_event, id), false } };
+static const struct cm_sort by_position_down[] = { { CM_FIELD(published_event, id), true } };
+static const struct cm_sort by_event[] = { { CM_FIELD(published_event, event_id), false } };
 static const struct cm_sort by_pending[] = { { CM_FIELD(outbox_part, pending), false } };
 static const struct cm_sort by_id[] = { { CM_FIELD(waiting_document, id), false } };
 
@@ -74,7 +74,7 @@ struct source {
 struct cargo {
         struct source *sources;
         size_t source_count;
-        struct recorded_event *events;
+        struct published_event *events;
         size_t event_count;
 };
 
@@ -254,7 +254,7 @@ static int read_cursor(struct cm_relay *relay)
 
         relay->cursor = (struct relay_cursor){ 0 };
         if (r == 0 && found.count)
-                relay->cursor.position = ((const struct recorded_event *)found.items)->id;
+                relay->cursor.position = ((const struct published_event *)found.items)->id;
         return r;
 }
 
@@ -439,60 +439,78 @@ static void load(struct cargo *cargo, const struct waiting_document *document, c
 {
         for (size_t i = 0; i < document->outbox.count; i++)
                 cargo->events[cargo->event_count++] =
-                        (struct recorded_event){ .event_id = document->outbox.items[i].id,
+                        (struct published_event){ .event_id = document->outbox.items[i].id,
                                                  .event = document->outbox.items[i],
                                                  .has_event = CM_PRESENT,
                                                  .recorded_at = now };
+}
+
+/* One that is in the batch already will be looked at again if it has more. */
+static bool has_source(const struct cargo *cargo, const struct hint *hint)
+{
+        for (size_t i = 0; i < cargo->source_count; i++)
+                if (cargo->sources[i].collection == hint->collection &&
+                    cm_str_equal(cargo->sources[i].document.id, hint->id))
+                        return true;
+        return false;
+}
+
+/* Nothing is in it but the mark: two relays have taken out at a time. */
+static int take_off_mark(struct cm_relay *relay, const struct cm_collection *collection,
+                         const struct waiting_document *document)
+{
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
+
+        CM_FILTER_IS(&filter, waiting_document, id, &document->id);
+        cm_filter_exists(&filter, CM_ITEM(outbox_part, outbox, 0), false);
+        CM_UPDATE_UNSET(&update, outbox_part, outbox);
+        CM_UPDATE_UNSET(&update, outbox_part, pending);
+        return cm_mongo_update(relay->documents->mongo, collection, document->id, &filter, &update,
+                               CM_MONGO_UPDATE);
+}
+
+/* *count_r is the number of its events; 0: there are none, or it is gone, or in quarantine. */
+static int read_source(struct cm_relay *relay, const struct hint *hint, struct source *source_r,
+                       size_t *count_r)
+{
+        const struct cm_collection collection = { hint->collection, &waiting_document_schema,
+                                                  true };
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        int r;
+
+        CM_FILTER_IS(&filter, waiting_document, id, &hint->id);
+        source_r->collection = hint->collection;
+        r = cm_mongo_find(relay->documents->mongo, &collection, hint->id, &filter, &relay->arena,
+                          &source_r->document);
+        *count_r = r == 0 ? source_r->document.outbox.count : 0;
+        if (r == 0 && !*count_r && source_r->document.has_outbox == CM_PRESENT)
+                r = take_off_mark(relay, &collection, &source_r->document);
+        return r > 0 ? 0 : r;
 }
 
 /* Reads documents until there is enough, or no hint is left. */
 static int collect_sources(struct cm_relay *relay, struct cargo *cargo)
 {
         struct hint *hint;
-        size_t events = 0;
+        size_t events = 0, count = 0;
         int r = 0;
 
         cargo->sources = cm_arena_array(&relay->arena, MAX_DOCUMENTS, sizeof(struct source));
         while (r == 0 && events < MAX_EVENTS && cargo->source_count < MAX_DOCUMENTS &&
                (hint = next_hint(relay->documents))) {
-                const struct cm_collection collection = { hint->collection,
-                                                          &waiting_document_schema, true };
-                struct source *source = &cargo->sources[cargo->source_count];
-                CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-
-                CM_FILTER_IS(&filter, waiting_document, id, &hint->id);
-                source->collection = hint->collection;
-                r = cm_mongo_find(relay->documents->mongo, &collection, hint->id, &filter,
-                                  &relay->arena, &source->document);
-                cm_free(hint);
-                if (r == 0 && source->document.outbox.count) {
-                        events += source->document.outbox.count;
-                        cargo->source_count++;
+                if (!has_source(cargo, hint)) {
+                        r = read_source(relay, hint, &cargo->sources[cargo->source_count], &count);
+                        events += count;
+                        cargo->source_count += count > 0;
                 }
-                r = r > 0 ? 0 : r; /* gone, or in quarantine */
+                cm_free(hint);
         }
         cargo->events = cm_arena_array(&relay->arena, events ? events : 1,
-                                       sizeof(struct recorded_event));
+                                       sizeof(struct published_event));
         for (size_t i = 0; i < cargo->source_count; i++)
                 load(cargo, &cargo->sources[i].document, cm_now(&cm_clock_system));
         return r;
-}
-
-/* A document that is hinted at twice is read twice: its events go once. */
-static void drop_twins(struct cargo *cargo)
-{
-        size_t kept = 0;
-
-        for (size_t i = 0; i < cargo->event_count; i++) {
-                bool is_twin = false;
-
-                for (size_t j = 0; j < kept && !is_twin; j++)
-                        is_twin = cm_uuid_equal(&cargo->events[j].event_id,
-                                                &cargo->events[i].event_id);
-                if (!is_twin)
-                        cargo->events[kept++] = cargo->events[i];
-        }
-        cargo->event_count = kept;
 }
 
 /* ---- recording */
@@ -503,7 +521,7 @@ static int is_recorded(struct cm_relay *relay, const struct cm_uuid *id, bool *f
         int64_t count;
         int r;
 
-        CM_FILTER_IS(&filter, recorded_event, event_id, id);
+        CM_FILTER_IS(&filter, published_event, event_id, id);
         r = cm_mongo_count(relay->documents->mongo, &records, key_of_lease(), &filter, &count);
         *found_r = count > 0;
         return expect_none(r);
@@ -539,6 +557,22 @@ static int record(struct cm_relay *relay, struct cargo *cargo)
         return expect_none(r);
 }
 
+/* It holds these events and no others: between the first and the last one, which are where they
+ * were, nothing can have been put. (Its length alone would not do: another relay may have taken
+ * some out, and as many new ones have come.) */
+static void filter_same(struct cm_filter *filter, const struct waiting_document *document)
+{
+        int64_t last = (int64_t)document->outbox.count - 1;
+
+        CM_FILTER_IS(filter, waiting_document, id, &document->id);
+        cm_filter_compare(filter, CM_ITEM_FIELD(outbox_part, outbox, 0, outbox_event, id),
+                          CM_COMPARE_IS, &document->outbox.items[0].id);
+        if (last > 0)
+                cm_filter_compare(filter, CM_ITEM_FIELD(outbox_part, outbox, last, outbox_event, id),
+                                  CM_COMPARE_IS, &document->outbox.items[last].id);
+        cm_filter_exists(filter, CM_ITEM(outbox_part, outbox, last + 1), false);
+}
+
 /* Leaves the document as if it had never had events, unless new ones have come. */
 static int take_out(struct cm_relay *relay, const struct source *source)
 {
@@ -553,8 +587,7 @@ static int take_out(struct cm_relay *relay, const struct source *source)
         CM_CLEANUP(cm_update_deinit) struct cm_update pull = { 0 };
         int r;
 
-        CM_FILTER_IS(&whole, waiting_document, id, &document->id);
-        cm_filter_exists(&whole, CM_ITEM(outbox_part, outbox, (int64_t)count), false);
+        filter_same(&whole, document);
         CM_UPDATE_UNSET(&clear, outbox_part, outbox);
         CM_UPDATE_UNSET(&clear, outbox_part, pending);
         r = cm_mongo_update(relay->documents->mongo, &collection, document->id, &whole, &clear,
@@ -573,7 +606,7 @@ static int take_out(struct cm_relay *relay, const struct source *source)
         return r == CM_MONGO_NO_MATCH ? 0 : expect_none(r);
 }
 
-static void fill_batch(struct cm_relay *relay, const struct recorded_event *events, size_t count,
+static void fill_batch(struct cm_relay *relay, const struct published_event *events, size_t count,
                        struct relay_batch *batch)
 {
         batch->events = cm_arena_array(&relay->arena, count ? count : 1, sizeof(*batch->events));
@@ -596,7 +629,6 @@ static int documents_take(struct cm_relay *relay, struct relay_batch *batch_r)
                 r = look_for_hints(relay);
         if (r == 0)
                 r = collect_sources(relay, &cargo);
-        drop_twins(&cargo);
         if (r == 0)
                 r = record(relay, &cargo);
         for (size_t i = 0; r == 0 && i < cargo.source_count; i++)
@@ -622,8 +654,8 @@ static int documents_read(struct cm_relay *relay, int64_t first, int64_t last,
         CM_ASSERT(count <= READ_STEP);
         for (size_t i = 0; i < count; i++)
                 ids[i] = first + (int64_t)i;
-        CM_FILTER_IN(&filter, recorded_event, id, ids, count);
-        CM_FILTER_IS(&filter, recorded_event, void_, &is_void);
+        CM_FILTER_IN(&filter, published_event, id, ids, count);
+        CM_FILTER_IS(&filter, published_event, void_, &is_void);
         r = expect_none(cm_mongo_list(relay->documents->mongo, &records, key_of_lease(), &filter,
                                       &page, &relay->arena, &found, NULL));
         if (r == 0)
@@ -639,12 +671,12 @@ static int documents_next(struct cm_relay *relay, int64_t from, int64_t *positio
         struct cm_items found;
         int r;
 
-        CM_FILTER_COMPARE(&filter, recorded_event, id, CM_COMPARE_MORE_OR_IS, &from);
-        CM_FILTER_IS(&filter, recorded_event, void_, &is_void);
+        CM_FILTER_COMPARE(&filter, published_event, id, CM_COMPARE_MORE_OR_IS, &from);
+        CM_FILTER_IS(&filter, published_event, void_, &is_void);
         r = expect_none(cm_mongo_list(relay->documents->mongo, &records, key_of_lease(), &filter,
                                       &page, &relay->arena, &found, NULL));
         if (r == 0)
-                *position_r = found.count ? ((const struct recorded_event *)found.items)->id
+                *position_r = found.count ? ((const struct published_event *)found.items)->id
                                           : relay->cursor.position + 1;
         return r;
 }
@@ -659,7 +691,7 @@ static int documents_preview(struct cm_relay *relay CM_UNUSED, int64_t position 
 
 static int documents_skip(struct cm_relay *relay, int64_t last)
 {
-        const struct recorded_event gap = { .id = last,
+        const struct published_event gap = { .id = last,
                                             .event_id = cm_uuid7(cm_now(&cm_clock_system)),
                                             .void_ = true,
                                             .first = relay->cursor.position + 1,
@@ -719,8 +751,8 @@ static int documents_prune(struct cm_relay *relay)
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         cm_time old = cm_now(&cm_clock_system) - relay->config.keep_us;
 
-        CM_FILTER_COMPARE(&filter, recorded_event, recorded_at, CM_COMPARE_LESS, &old);
-        CM_FILTER_COMPARE(&filter, recorded_event, id, CM_COMPARE_LESS, &relay->cursor.position);
+        CM_FILTER_COMPARE(&filter, published_event, recorded_at, CM_COMPARE_LESS, &old);
+        CM_FILTER_COMPARE(&filter, published_event, id, CM_COMPARE_LESS, &relay->cursor.position);
         return expect_none(cm_mongo_delete_all(relay->documents->mongo, &records, key_of_lease(),
                                                &filter, NULL));
 }

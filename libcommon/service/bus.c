@@ -1,4 +1,7 @@
+#include <string.h>
+
 #include "base/error.h"
+#include "base/mem.h"
 #include "bus/consumer.h"
 #include "bus/relay.h"
 #include "service/daemon.h"
@@ -39,10 +42,13 @@ int bus_check(struct worker *worker, struct cm_group *group)
 
 static int start_relay(struct worker *worker)
 {
+        const struct cm_documents *documents = worker->public.service->documents;
         const struct cm_relay_config config = {
                 .service = worker->public.service->name,
                 .conninfo = worker->daemon->settings->database_url,
                 .redis = worker->public.bus,
+                .mongo = worker->public.mongo,
+                .collections = documents ? documents->outboxes : NULL,
         };
 
         return cm_relay_start(worker->public.loop, &config, &worker->relay);
@@ -54,6 +60,7 @@ static int start_consumer(struct worker *worker)
                 .group = worker->public.service->name,
                 .subscriptions = worker->public.service->subscriptions,
                 .pg = worker->public.pg,
+                .mongo = worker->public.mongo,
                 .redis = worker->public.bus,
                 .redis_url = worker->daemon->settings->redis_url,
                 .service = worker->public.object,
@@ -112,6 +119,38 @@ void cm_worker_wake_relay(void *worker)
                 wake_relay(first);
         else if (atomic_load(&first->open) && !atomic_exchange(&first->news_posted, true))
                 cm_loop_post(first->public.loop, wake_relay, first);
+}
+
+struct document_news {
+        struct worker *first;
+        const char *collection;
+        struct cm_str id; /* behind the struct */
+};
+
+static void wake_document(void *arg)
+{
+        struct document_news *news = arg;
+
+        if (news->first->relay)
+                cm_relay_wake_document(news->first->relay, news->collection, news->id);
+        cm_free(news);
+}
+
+void cm_worker_wake_relay_document(struct cm_worker *worker, const char *collection,
+                                   struct cm_str id)
+{
+        struct worker *here = worker_of(worker);
+        struct worker *first = &here->daemon->workers[0];
+        struct document_news *news;
+
+        if (here == first && first->relay)
+                cm_relay_wake_document(first->relay, collection, id);
+        if (here == first || !atomic_load(&first->open))
+                return;
+        news = cm_alloc(sizeof(*news) + id.len + 1);
+        memcpy(news + 1, id.data, id.len);
+        *news = (struct document_news){ first, collection, { (const char *)(news + 1), id.len } };
+        cm_loop_post(first->public.loop, wake_document, news);
 }
 
 void bus_stop_taking(struct worker *worker)

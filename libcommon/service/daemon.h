@@ -43,7 +43,7 @@ struct worker {
         int64_t tick_due_us;
         atomic_bool open;     /* the loop is there, until all threads have ended */
         atomic_bool started;  /* worker_start has succeeded */
-        atomic_bool pg_ready; /* as of the last turn */
+        atomic_bool store_ready; /* as of the last turn */
         atomic_bool bus_ready;
         atomic_bool cache_ready;
         atomic_bool bus_seen; /* was there once, and may be used */
@@ -55,6 +55,7 @@ struct worker {
 struct daemon {
         const struct cm_service *service;
         const struct cm_service_settings *settings;
+        struct cm_mongo *mongo; /* with documents */
         struct worker *workers;
         size_t worker_count;
         pthread_t main_thread;

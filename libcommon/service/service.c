@@ -126,6 +126,7 @@ static void close_workers(struct daemon *daemon)
                 (void)pthread_join(daemon->workers[i].thread, NULL);
                 (void)sem_destroy(&daemon->workers[i].listening);
         }
+        cm_mongo_free(&daemon->mongo);
         /* Only now: until its thread has ended a worker may post to any other. */
         for (size_t i = 0; i < daemon->worker_count; i++)
                 cm_loop_free(&daemon->workers[i].public.loop);
@@ -171,6 +172,8 @@ static int run_daemon(const struct cm_service *service, const struct cm_service_
         (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
         cm_log(CM_LOG_INFO, "starting", CM_F_TEXT("version", CM_VERSION),
                CM_F_TEXT("listen", settings->listen), CM_F_INT("workers", settings->workers));
+        if (service->documents && documents_open(settings, &daemon.mongo))
+                return EXIT_USAGE;
         daemon.workers = cm_alloc_array(daemon.worker_count, sizeof(*daemon.workers));
         if (start_workers(&daemon))
                 end_at_once(&daemon);
@@ -229,11 +232,33 @@ static int rollback(const struct cm_service *service, const struct cm_service_se
         return status_of(cm_migrate_down(owner_url(settings), service->migrations, (int)steps));
 }
 
+/* No steps back: an older program would not know what became of its documents. */
+static int run_documents_command(const struct cm_service *service,
+                                 const struct cm_service_settings *settings, const char *command)
+{
+        if (strcmp(command, "--migrate") == 0)
+                return status_of(documents_migrate_command(settings, service->documents));
+        if (strcmp(command, "--status") == 0)
+                return documents_status_command(settings, service->documents) == CM_SCHEMA_CURRENT
+                               ? EXIT_OK
+                               : EXIT_FAILED;
+        (void)fprintf(stderr, "%s: documents cannot be rolled back\n", service->program);
+        return EXIT_USAGE;
+}
+
+static bool is_about_schema(const char *command)
+{
+        return strcmp(command, "--migrate") == 0 || strcmp(command, "--rollback") == 0 ||
+               strcmp(command, "--status") == 0;
+}
+
 static int run_command(const struct cm_service *service, const struct cm_service_settings *settings,
                        const char *command, const char *argument)
 {
         if (!command)
                 return run_daemon(service, settings);
+        if (service->documents && is_about_schema(command))
+                return run_documents_command(service, settings, command);
         if (strcmp(command, "--migrate") == 0)
                 return status_of(cm_migrate_up(owner_url(settings), service->migrations));
         if (strcmp(command, "--rollback") == 0)
@@ -280,6 +305,18 @@ static bool set_log_level(const char *name, struct cm_buf *faults)
         return false;
 }
 
+/* Which of the two is required depends on the service. */
+static bool has_store(const struct cm_service *service, const struct cm_service_settings *settings,
+                      struct cm_buf *faults)
+{
+        if (service->documents ? settings->mongo_uri : settings->database_url)
+                return true;
+        cm_buf_printf(faults, "%s: is required: the service's own %s database\n",
+                      service->documents ? "MONGO_URI" : "DATABASE_URL",
+                      service->documents ? "MongoDB" : "PostgreSQL");
+        return false;
+}
+
 static int with_settings(const struct cm_service *service, const char *command,
                          const char *argument)
 {
@@ -287,6 +324,8 @@ static int with_settings(const struct cm_service *service, const char *command,
         struct cm_buf faults = { 0 };
         int r = cm_config_load(service->settings, settings, &faults);
 
+        if (!has_store(service, settings, &faults))
+                r = -CM_E_CONFIG;
         if (settings->log_level && !set_log_level(settings->log_level, &faults))
                 r = -CM_E_CONFIG;
         if (r)

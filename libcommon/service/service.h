@@ -4,6 +4,7 @@
 #include "bus/rpc_server.h"
 #include "bus/signals.h"
 #include "http/route.h"
+#include "service/documents.h"
 #include "settings.h"
 #include "store/cache.h"
 #include "store/migrate.h"
@@ -26,7 +27,8 @@ struct cm_worker {
         struct cm_loop *loop;
         const struct cm_service *service;
         const void *settings; /* the service's own settings struct */
-        struct cm_pg *pg;
+        struct cm_pg *pg;       /* NULL with documents */
+        struct cm_mongo *mongo; /* with documents: the process' */
         struct cm_redis *bus;
         struct cm_redis *cache_redis;
         struct cm_cache *cache;
@@ -42,6 +44,7 @@ struct cm_service {
                                                      cm_service_setting_table */
         size_t settings_size;
         const struct cm_migrations *migrations;
+        const struct cm_documents *documents; /* instead: it keeps documents (MONGO_URI) */
         const struct cm_routes *routes;
         const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
         const struct cm_rpc_methods *rpc; /* NULL: answers no calls; else main_health_rpc */
@@ -63,6 +66,11 @@ int cm_service_main(const struct cm_service *service, int argc, char **argv);
  * any struct cm_worker of the daemon, in its own thread (void, to be cm_pg_gather_spec.committed).
  * A hint without promise: what it does not reach the relay finds by itself within half a second. */
 void cm_worker_wake_relay(void *worker);
+
+/* The same of one document: see cm_relay_wake_document(). `collection` is one of
+ * cm_documents.outboxes. */
+void cm_worker_wake_relay_document(struct cm_worker *worker, const char *collection,
+                                   struct cm_str id);
 
 /* The worker's own keys for tokens, when it knows them without the bus (auth does). JWK set. */
 int cm_worker_set_keys(struct cm_worker *worker, struct cm_str jwks) CM_MUST_CHECK;

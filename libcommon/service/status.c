@@ -11,7 +11,7 @@
  * "no" means: kill it. It never asks a dependency. /readyz: may requests come here? /metrics: what
  * has been going on?
  *
- * A dependency that is needed to begin counts until it was there once. After that PostgreSQL alone
+ * A dependency that is needed to begin counts until it was there once. After that its own store alone
  * decides: without the bus a service goes on with its own data, and taking all replicas out because
  * Redis restarts would turn a delay into an outage.
  */
@@ -50,9 +50,9 @@ static bool all(const struct daemon *daemon, bool (*holds)(const struct worker *
         return true;
 }
 
-static bool has_pg(const struct worker *worker)
+static bool has_store(const struct worker *worker)
 {
-        return atomic_load(&worker->pg_ready);
+        return atomic_load(&worker->store_ready);
 }
 static bool has_bus(const struct worker *worker)
 {
@@ -96,7 +96,8 @@ static bool look(const struct daemon *daemon, struct dependency found_r[DEPENDEN
 {
         bool ready = !atomic_load(&daemon->draining);
 
-        found_r[0] = state_of("postgres", all(daemon, has_pg), true);
+        found_r[0] = state_of(daemon->service->documents ? "mongo" : "postgres",
+                              all(daemon, has_store), true);
         found_r[1] = schema_state(daemon);
         found_r[2] = state_of("redis-bus", all(daemon, has_bus), !all(daemon, has_seen_bus));
         found_r[3] = state_of("redis-cache", all(daemon, has_cache), false);

@@ -144,7 +144,7 @@ static const struct cm_pg_statement upsert_refs = {
         .writes = true,
 };
 
-static void copy_text(char *out, size_t size, struct cm_str text)
+void user_ref_copy_text(char *out, size_t size, struct cm_str text)
 {
         size_t len = text.len < size - 1 ? text.len : size - 1;
 
@@ -170,8 +170,8 @@ static int load(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_user_
                                        .user_type = (int32_t)cm_pg_int(&row, 0, 1),
                                        .status = (int32_t)cm_pg_int(&row, 0, 2),
                                        .version = cm_pg_int(&row, 0, 5) };
-        copy_text(ref_r->language, sizeof(ref_r->language), cm_pg_text(&row, 0, 3));
-        copy_text(ref_r->time_zone, sizeof(ref_r->time_zone), cm_pg_text(&row, 0, 4));
+        user_ref_copy_text(ref_r->language, sizeof(ref_r->language), cm_pg_text(&row, 0, 3));
+        user_ref_copy_text(ref_r->time_zone, sizeof(ref_r->time_zone), cm_pg_text(&row, 0, 4));
         return 0;
 }
 
@@ -184,7 +184,8 @@ int cm_user_ref_get(struct cm_worker *worker, const struct cm_uuid *user_id,
 
         if (user_ref_cache_find(cache, user_id, cm_monotonic_us(), &known, ref_r))
                 return known ? 0 : CM_USER_REF_UNKNOWN;
-        r = load(worker->pg, user_id, ref_r);
+        r = worker->mongo ? user_ref_document_find(worker->mongo, user_id, ref_r)
+                          : load(worker->pg, user_id, ref_r);
         if (r >= 0)
                 user_ref_cache_keep(cache, user_id, cm_monotonic_us(), r == 0 ? ref_r : NULL);
         return r;
@@ -265,8 +266,12 @@ int cm_user_ref_apply_batch(struct cm_delivery *deliveries, const void *const *f
 
         for (size_t i = 0; i < count; i++)
                 users[i] = facts[i];
-        put_users(&params, users, count);
-        r = cm_pg_tx_query(deliveries->tx, &upsert_refs, &params, NULL);
+        if (deliveries->mongo) {
+                r = user_ref_documents_put(deliveries->mongo, users, count);
+        } else {
+                put_users(&params, users, count);
+                r = cm_pg_tx_query(deliveries->tx, &upsert_refs, &params, NULL);
+        }
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         tell_workers(users, count);

@@ -14,3 +14,13 @@ bool user_ref_cache_find(struct user_ref_cache *cache, const struct cm_uuid *use
 /* What the table says; NULL: nothing. */
 void user_ref_cache_keep(struct user_ref_cache *cache, const struct cm_uuid *user_id,
                          int64_t now_us, const struct cm_user_ref *ref);
+
+void user_ref_copy_text(char *out, size_t size, struct cm_str text);
+
+/* user_refs_documents.c: the table as the collection `user_refs`. Suspend. */
+struct user_ref;
+int user_ref_document_find(struct cm_mongo *mongo, const struct cm_uuid *user_id,
+                           struct cm_user_ref *ref_r) CM_MUST_CHECK;
+/* Each in a write of its own; an older version than the stored one changes nothing. */
+int user_ref_documents_put(struct cm_mongo *mongo, const struct user_ref *const *users,
+                           size_t count) CM_MUST_CHECK;

@@ -46,13 +46,18 @@ static void set_stage(struct worker *worker, const char *stage)
 
 /* ---- each turn, each second */
 
+static bool has_store(const struct worker *worker)
+{
+        return worker->public.mongo ? cm_mongo_is_ready(worker->public.mongo)
+                                    : cm_pg_is_ready(worker->public.pg);
+}
+
 static void each_turn(void *arg)
 {
         struct worker *worker = arg;
         bool bus = cm_redis_is_ready(worker->public.bus);
 
-        atomic_store_explicit(&worker->pg_ready, cm_pg_is_ready(worker->public.pg),
-                              memory_order_relaxed);
+        atomic_store_explicit(&worker->store_ready, has_store(worker), memory_order_relaxed);
         atomic_store_explicit(&worker->bus_ready, bus, memory_order_relaxed);
         if (bus && worker->public.index > 0) /* the first worker asks more: bus.c */
                 atomic_store_explicit(&worker->bus_seen, true, memory_order_relaxed);
@@ -90,7 +95,7 @@ static int await_database(struct worker *worker)
         int r = 0;
 
         set_stage(worker, "waiting for the database");
-        while (!r && !cm_pg_is_ready(worker->public.pg))
+        while (!r && !has_store(worker))
                 r = sleep_longer(&delay_us);
         return r;
 }
@@ -99,8 +104,18 @@ static int await_database(struct worker *worker)
 static void look_at_schema(struct worker *worker)
 {
         struct daemon *daemon = worker->daemon;
-        int state = cm_migrate_check(worker->public.pg, daemon->service->migrations);
+        const struct cm_documents *documents = daemon->service->documents;
+        int state = documents ? documents_check(daemon->mongo, documents)
+                              : cm_migrate_check(worker->public.pg, daemon->service->migrations);
 
+        if (documents && state == CM_SCHEMA_CURRENT) {
+                int r = documents_begin(daemon->mongo, documents);
+
+                if (r == -CM_E_CONFIG)
+                        daemon_fail(daemon);
+                if (r)
+                        return;
+        }
         if (state < 0)
                 return;
         if (state != atomic_load(&daemon->schema) && state != CM_SCHEMA_CURRENT)
@@ -110,7 +125,8 @@ static void look_at_schema(struct worker *worker)
                                ? "the schema is newer than this program: refusing to run"
                                : "an applied migration differs from this program's: refusing to "
                                  "run",
-                       CM_F_INT("known", (int64_t)daemon->service->migrations->count));
+                       CM_F_INT("known", documents ? 1 + (int64_t)documents->step_count
+                                                   : (int64_t)daemon->service->migrations->count));
         atomic_store(&daemon->schema, state);
         if (state == CM_SCHEMA_TOO_NEW || state == CM_SCHEMA_ALTERED)
                 daemon_fail(daemon);
@@ -277,8 +293,11 @@ static int open_stores(struct worker *worker)
                                          .backoff_max_us = BACKOFF_US,
                                          .max_waiting = REDIS_WAITING };
         struct cm_worker *w = &worker->public;
-        int r = cm_pg_new(w->loop, &pg, &w->pg);
+        int r = 0;
 
+        w->mongo = worker->daemon->mongo;
+        if (!w->mongo)
+                r = cm_pg_new(w->loop, &pg, &w->pg);
         if (!r)
                 r = cm_redis_new(w->loop, &redis, &w->bus);
         if (!r) {
@@ -366,7 +385,8 @@ static void close_all(struct worker *worker)
         cm_redis_free(&w->cache_redis);
         cm_redis_free(&worker->signals);
         cm_redis_free(&w->bus);
-        cm_pg_free(&w->pg);
+        if (w->pg)
+                cm_pg_free(&w->pg);
 }
 
 static void *run(void *arg)
