@@ -20,7 +20,9 @@ static void scopes_by_type(void **state)
         } rows[] = {
                 { USER_TYPE_PATIENT, "health:write", "admin:" },
                 { USER_TYPE_DOCTOR, "health:read", "admin:" },
+                { USER_TYPE_PATIENT, "chat:write", "admin:" },
                 { USER_TYPE_ADMIN, "admin:accounts", "health:" },
+                { USER_TYPE_ADMIN, "profile:read", "chat:" },
                 { USER_TYPE_INSTITUTION, "profile:read", "health:" },
         };
 
