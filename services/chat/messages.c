@@ -99,8 +99,6 @@ static int check_content(struct cm_request *request, const struct message_input 
                 return cm_reply_invalid(request, "/content", "must be at most %lld bytes",
                                         (long long)most)
                                ?: 1;
-        if (memchr(in->content.data, '\0', in->content.len))
-                return cm_reply_invalid(request, "/content", "must not contain NUL") ?: 1;
         return 0;
 }
 
