@@ -170,7 +170,7 @@ def test_a_message_and_its_reply(talker, stack):
         person.chat.get(f"/v1/conversations/{conversation}").json()), what="the conversation counts its messages")
     assert shown["title"] == "Monday" and shown["session_type"] == "checkup" and shown["crisis_level"] == "none"
     types = eventually(lambda: (lambda found: len(found) >= 3 and found)(
-        [event["type"] for event in heard.read() if event["subject"] == person.id]), what="events of chat")
+        [event["type"] for event in heard.read() if (event["data"] or {}).get("conversation_id") == conversation]), what="events of chat")
     assert sorted(types) == ["chat.started.v1", "message.created.v1", "message.created.v1"]
 
 
