@@ -98,6 +98,8 @@ static int publish_new(struct cm_relay *relay, size_t *count_r)
 
         if (r == 0)
                 r = relay_publish(relay, &batch);
+        if (r == 0 && relay->config.mirrors)
+                relay_mirror(relay, &batch);
         *count_r = batch.count;
         relay_batch_clear(&batch);
         cm_arena_reset(&relay->arena);

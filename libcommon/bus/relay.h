@@ -26,6 +26,7 @@ struct cm_relay_config {
         int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */
         int64_t silent_us; /* a group that says nothing for so long is not waited for; 0: 24 hours
                             */
+        bool mirrors;      /* says each fact on its topic, for apps that listen to Redis */
 };
 
 /* Starts the relay's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong is

@@ -116,6 +116,8 @@ void relay_show_outbox(int64_t pending, int64_t oldest_s);
 
 /* relay_publish.c: the stream. All suspend. */
 int relay_publish(struct cm_relay *relay, const struct relay_batch *batch) CM_MUST_CHECK;
+/* relay_mirror.c: topics, of what relay_publish() has sent. Suspends. */
+void relay_mirror(struct cm_relay *relay, const struct relay_batch *batch);
 /* Brings stream and outbox together, whichever is behind. */
 int relay_compare(struct cm_relay *relay) CM_MUST_CHECK;
 /* Last generated position of the stream from the reply of XINFO STREAM. */

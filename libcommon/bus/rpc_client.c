@@ -33,8 +33,7 @@ static struct cm_metric durations =
         CM_HISTOGRAM("salus_rpc_call_seconds", "Time from a call to its end");
 static struct cm_metric dropped =
         CM_COUNTER("salus_rpc_replies_dropped_total", "Replies that nobody waits for");
-static struct cm_metric waiting_gauge =
-        CM_GAUGE("salus_rpc_waiting", "Calls without a reply yet");
+static struct cm_metric waiting_gauge = CM_GAUGE("salus_rpc_waiting", "Calls without a reply yet");
 
 struct cm_rpc {
         struct cm_rpc_config config;
@@ -138,8 +137,9 @@ static int send(struct cm_rpc *rpc, struct cm_arena *arena, const char *service,
                 const struct rpc_envelope *envelope)
 {
         struct cm_str line[HEAD_TEXTS + RPC_ENVELOPE_TEXTS] = {
-                CM_STR("XADD"), key_rpc(arena, cm_str_from(service)),
-                CM_STR("NOMKSTREAM"), CM_STR("MAXLEN"), CM_STR("~"), CM_STR(MAX_BACKLOG),
+                CM_STR("XADD"),       key_rpc(arena, cm_str_from(service)),
+                CM_STR("NOMKSTREAM"), CM_STR("MAXLEN"),
+                CM_STR("~"),          CM_STR(MAX_BACKLOG),
                 CM_STR("*"),
         };
         size_t count = rpc_envelope_fields(envelope, arena, line + HEAD_TEXTS);
@@ -193,9 +193,12 @@ static int error_of(struct cm_str code)
                 const char *code;
                 int error;
         } errors[] = {
-                { CM_CODE_UNAVAILABLE, -CM_E_UNAVAILABLE }, { CM_CODE_OVERLOADED, -CM_E_OVERLOAD },
-                { CM_CODE_TIMEOUT, -CM_E_DEADLINE },        { CM_CODE_UNCERTAIN, -CM_E_UNCERTAIN },
-                { CM_CODE_INTERNAL, -CM_E_PROTOCOL },       { CM_CODE_NOT_IMPLEMENTED, -CM_E_PROTOCOL },
+                { CM_CODE_UNAVAILABLE, -CM_E_UNAVAILABLE },
+                { CM_CODE_OVERLOADED, -CM_E_OVERLOAD },
+                { CM_CODE_TIMEOUT, -CM_E_DEADLINE },
+                { CM_CODE_UNCERTAIN, -CM_E_UNCERTAIN },
+                { CM_CODE_INTERNAL, -CM_E_PROTOCOL },
+                { CM_CODE_NOT_IMPLEMENTED, -CM_E_PROTOCOL },
         };
 
         for (size_t i = 0; i < CM_COUNT(errors); i++)
@@ -239,7 +242,6 @@ static int call_until(struct cm_rpc *rpc, const struct cm_rpc_method *method,
                       struct cm_arena *arena, struct rpc_envelope *envelope, void *reply_r,
                       struct cm_rpc_problem *problem_r)
 {
-        char id[CM_RPC_ID_SIZE];
         struct cm_str message;
         bool sent;
         int r;
@@ -251,7 +253,6 @@ static int call_until(struct cm_rpc *rpc, const struct cm_rpc_method *method,
                 return -CM_E_UNAVAILABLE;
         if (cm_map_count(rpc->waiting) >= rpc->config.max_waiting)
                 return -CM_E_OVERLOAD;
-        envelope->id = new_id(id);
         r = exchange(rpc, arena, method->service, envelope, &message, &sent);
         return r ? unanswered(method, r, sent)
                  : read_answer(method, arena, message, reply_r, problem_r);
@@ -278,7 +279,9 @@ int cm_rpc_call(struct cm_rpc *rpc, const struct cm_rpc_method *method, struct c
         CM_CLEANUP(cm_buf_deinit) struct cm_buf data = { 0 };
         int64_t began_us = cm_monotonic_us(), deadline = cm_fiber_deadline_us();
         const struct cm_context *context = cm_fiber_context();
+        char id[CM_RPC_ID_SIZE];
         struct rpc_envelope envelope = {
+                .id = new_id(id),
                 .source = rpc->source,
                 .type = cm_str_from(method->type),
                 .reply = rpc->channel,

@@ -10,10 +10,10 @@
 struct cm_rpc;
 
 struct cm_rpc_config {
-        const char *service;     /* who calls: "chat" */
-        struct cm_redis *redis;  /* the worker's commands on the bus */
+        const char *service;      /* who calls: "chat" */
+        struct cm_redis *redis;   /* the worker's commands on the bus */
         struct cm_redis *signals; /* its subscriptions */
-        size_t max_waiting;      /* calls without a reply; then -CM_E_OVERLOAD; 0: 1000 */
+        size_t max_waiting;       /* calls without a reply; then -CM_E_OVERLOAD; 0: 1000 */
 };
 
 /* Listens on the worker's reply channel. Nothing waits here: calls before Redis is there fail. */

@@ -8,9 +8,10 @@
 #include "sys/log.h"
 
 /*
- * One request: decoded, run with the time that its caller has left, answered, removed. When the time
- * is over nobody listens any more: the handler's waits end, and no answer is sent. An answer that is
- * lost leaves the entry to be taken over (rpc_keep.c), and its idempotency key makes that harmless.
+ * One request: decoded, run with the time that its caller has left, answered, removed. When the
+ * time is over nobody listens any more: the handler's waits end, and no answer is sent. An answer
+ * that is lost leaves the entry to be taken over (rpc_keep.c), and its idempotency key makes that
+ * harmless.
  */
 #define ANSWER_US CM_SECOND
 

@@ -6,9 +6,10 @@
 
 /*
  * Keeping house for the callee's end: the group and this process' place in it, the offset of Redis'
- * clock, and what replicas owe each other. A request that runs longer than a part of the lease shows
- * life (XCLAIM to itself, without counting as a delivery); what shows none for a whole lease was a
- * dead process', and is taken over, once: a request that kills whoever runs it kills two, not all.
+ * clock, and what replicas owe each other. A request that runs longer than a part of the lease
+ * shows life (XCLAIM to itself, without counting as a delivery); what shows none for a whole lease
+ * was a dead process', and is taken over, once: a request that kills whoever runs it kills two, not
+ * all.
  */
 #define ROUNDS_A_LEASE  4
 #define TAKE_OVER_COUNT "100"
@@ -133,8 +134,8 @@ static void look_for_left(struct cm_rpc_server *server)
 /* What nobody can be waiting for any more; acknowledged entries are gone already. */
 static void trim(struct cm_rpc_server *server)
 {
-        int64_t oldest_ms = (server->clock_us + cm_monotonic_us() - 2 * CM_RPC_MAX_TIMEOUT_US) /
-                            CM_MILLISECOND;
+        int64_t oldest_ms =
+                (server->clock_us + cm_monotonic_us() - 2 * CM_RPC_MAX_TIMEOUT_US) / CM_MILLISECOND;
         struct cm_redis_reply reply;
 
         (void)!cm_redis_call(server->config.redis, &server->keeping, &reply, CM_STR("XTRIM"),

@@ -21,5 +21,4 @@
  * CM_RPC_REFUSED (the key was used for another request, or another replica is at it), an error. */
 int cm_rpc_claim(struct cm_rpc_request *call, struct cm_pg_tx *tx) CM_MUST_CHECK;
 /* Last: stores the reply and commits. Returns what the handler returns. */
-int cm_rpc_commit(struct cm_rpc_request *call, struct cm_pg_tx **tx,
-                  const void *out) CM_MUST_CHECK;
+int cm_rpc_commit(struct cm_rpc_request *call, struct cm_pg_tx **tx, const void *out) CM_MUST_CHECK;

@@ -138,8 +138,9 @@ static int serve(struct cm_rpc_request *call, struct reply *out)
 static int64_t effects(void)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        static const struct cm_pg_statement count = { .name = "count",
-                                                      .sql = "SELECT count(*) FROM rpc_once_effect" };
+        static const struct cm_pg_statement count = {
+                .name = "count", .sql = "SELECT count(*) FROM rpc_once_effect"
+        };
 
         assert_int_equal(cm_pg_query(pg, NULL, &count, NULL, &result), 0);
         return cm_pg_int(&result, 0, 0);
@@ -203,8 +204,8 @@ static void two_at_once_have_one_effect(void)
                 r = serve(&second, &reply);
                 if (r != CM_RPC_REFUSED)
                         continue;
-                assert_true(cm_str_equal(second.problem.code,
-                                         CM_STR(CM_CODE_IDEMPOTENCY_IN_PROGRESS)));
+                assert_true(
+                        cm_str_equal(second.problem.code, CM_STR(CM_CODE_IDEMPOTENCY_IN_PROGRESS)));
                 assert_int_equal(second.problem.retry_after_s, 1);
         }
         assert_int_equal(cm_group_join(&group), 0);
@@ -220,7 +221,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_again_is_the_first_reply, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_two_at_once_have_one_effect, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_two_at_once_have_one_effect, set_up,
+                                                tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

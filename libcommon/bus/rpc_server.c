@@ -53,8 +53,8 @@ int cm_rpc_refuse(struct cm_rpc_request *call, const char *code, const char *det
 
 int cm_rpc_refuse_invalid(struct cm_rpc_request *call, const struct cm_faults *faults)
 {
-        call->problem = (struct cm_rpc_problem){ .code = CM_STR(CM_CODE_INVALID),
-                                                 .faults = *faults };
+        call->problem =
+                (struct cm_rpc_problem){ .code = CM_STR(CM_CODE_INVALID), .faults = *faults };
         return CM_RPC_REFUSED;
 }
 
@@ -146,11 +146,10 @@ static int run(struct cm_rpc_server *server, struct cm_str entry,
         return r;
 }
 
-static void take_envelope(struct cm_rpc_server *server, struct cm_arena *arena,
-                          struct cm_str entry, const struct rpc_envelope *envelope)
+static void take_envelope(struct cm_rpc_server *server, struct cm_arena *arena, struct cm_str entry,
+                          const struct rpc_envelope *envelope)
 {
-        const struct cm_rpc_handler *handler =
-                find_handler(server->config.methods, envelope->type);
+        const struct cm_rpc_handler *handler = find_handler(server->config.methods, envelope->type);
         int64_t left_us = time_left_us(server, entry, envelope->timeout_us);
         const char *detail, *code;
 
@@ -165,7 +164,7 @@ static void take_envelope(struct cm_rpc_server *server, struct cm_arena *arena,
         if (!code)
                 return;
         rpc_count_not_run(strcmp(code, CM_CODE_OVERLOADED) == 0 ? "reason=\"overloaded\""
-                                                            : "reason=\"refused\"");
+                                                                : "reason=\"refused\"");
         rpc_entry_refuse(server, arena, entry, envelope, code, detail);
 }
 
@@ -192,8 +191,7 @@ void rpc_server_take(struct cm_rpc_server *server, struct cm_arena *arena,
         cm_log(CM_LOG_WARN, "request is malformed", CM_F_TEXT("field", what ? what : "data"),
                CM_F_STR("entry", entry->items[0].text));
         if (r == RPC_UNANSWERABLE)
-                rpc_entry_finish(server, arena, entry->items[0].text, CM_STR_NONE,
-                                 CM_STR_NONE);
+                rpc_entry_finish(server, arena, entry->items[0].text, CM_STR_NONE, CM_STR_NONE);
         else
                 rpc_entry_refuse(server, arena, entry->items[0].text, &envelope,
                                  r == RPC_TOO_LARGE ? CM_CODE_TOO_LARGE : CM_CODE_BAD_REQUEST,
@@ -205,12 +203,12 @@ void rpc_server_take(struct cm_rpc_server *server, struct cm_arena *arena,
 static int read_once(struct cm_rpc_server *server)
 {
         struct cm_redis_reply reply = { 0 };
-        int r = cm_redis_call(server->reader, &server->arena, &reply, CM_STR("XREADGROUP"),
-                              CM_STR("GROUP"), CM_STR("rpc"), server->consumer, CM_STR("COUNT"),
-                              cm_arena_printf(&server->arena, "%d", READ_COUNT), CM_STR("BLOCK"),
-                              cm_arena_printf(&server->arena, "%" PRId64,
-                                              BLOCK_US / CM_MILLISECOND),
-                              CM_STR("STREAMS"), server->stream, CM_STR(">"), CM_STR_NONE);
+        int r = cm_redis_call(
+                server->reader, &server->arena, &reply, CM_STR("XREADGROUP"), CM_STR("GROUP"),
+                CM_STR("rpc"), server->consumer, CM_STR("COUNT"),
+                cm_arena_printf(&server->arena, "%d", READ_COUNT), CM_STR("BLOCK"),
+                cm_arena_printf(&server->arena, "%" PRId64, BLOCK_US / CM_MILLISECOND),
+                CM_STR("STREAMS"), server->stream, CM_STR(">"), CM_STR_NONE);
 
         if (r == CM_REDIS_REFUSED) {
                 cm_log(CM_LOG_WARN, "requests not readable", CM_F_STR("reply", reply.text));
@@ -258,9 +256,9 @@ static void read_fiber(void *arg)
 static struct cm_metric *meter(const struct cm_metric *base, struct cm_arena *arena,
                                const char *method, const char *outcome)
 {
-        struct cm_str labels = outcome ? cm_arena_printf(arena, "method=\"%s\",outcome=\"%s\"",
-                                                         method, outcome)
-                                       : cm_arena_printf(arena, "method=\"%s\"", method);
+        struct cm_str labels =
+                outcome ? cm_arena_printf(arena, "method=\"%s\",outcome=\"%s\"", method, outcome)
+                        : cm_arena_printf(arena, "method=\"%s\"", method);
 
         return cm_metric_labeled(base, labels.data);
 }

@@ -6,28 +6,28 @@
 
 /*
  * The callee's end, one a worker: takes requests from the service's stream and runs each in a fiber
- * with the time that the caller has left. Replicas share the consumer group `rpc`: an entry is taken
- * by one of them, and acknowledged and removed after its answer. What a dead process has left is
- * taken over once, and only while its caller still waits.
+ * with the time that the caller has left. Replicas share the consumer group `rpc`: an entry is
+ * taken by one of them, and acknowledged and removed after its answer. What a dead process has left
+ * is taken over once, and only while its caller still waits.
  */
 struct cm_rpc_request {
         const struct cm_rpc_method *method;
-        void *service;         /* the worker's service object */
+        void *service; /* the worker's service object */
         struct cm_arena *arena;
-        cm_time now;           /* when it was taken */
-        struct cm_uuid user;   /* whom the call is for; in the fiber's context too */
-        struct cm_str caller;  /* "chat" */
-        struct cm_str key;     /* idempotency key; absent for methods that only read */
-        struct cm_str body;    /* the request as it came, for telling two of one key apart */
-        struct cm_str replay;  /* JSON, sent instead of `out` when it is there: see rpc_once.h */
+        cm_time now;          /* when it was taken */
+        struct cm_uuid user;  /* whom the call is for; in the fiber's context too */
+        struct cm_str caller; /* "chat" */
+        struct cm_str key;    /* idempotency key; absent for methods that only read */
+        struct cm_str body;   /* the request as it came, for telling two of one key apart */
+        struct cm_str replay; /* JSON, sent instead of `out` when it is there: see rpc_once.h */
         struct cm_rpc_problem problem;
 };
 
 /*
  * A handler fills `out` and returns 0; or returns what cm_rpc_refuse() or cm_rpc_claim()
  * (rpc_once.h: for all that writes to PostgreSQL) did; or a negative error,
- * which becomes the right code in one place. Only what happens before the deadline counts: waits end
- * with -CM_E_DEADLINE then, and no answer is sent.
+ * which becomes the right code in one place. Only what happens before the deadline counts: waits
+ * end with -CM_E_DEADLINE then, and no answer is sent.
  */
 typedef int cm_rpc_handler_fn(struct cm_rpc_request *call, const void *in, void *out);
 
@@ -55,14 +55,14 @@ struct cm_rpc_server_config {
         struct cm_redis *redis; /* the worker's commands on the bus */
         const char *redis_url;  /* for a connection of its own, which blocks */
         void *service;          /* for cm_rpc_request */
-        size_t max_running;     /* calls at a time; those beyond are answered `overloaded`; 0: 200 */
-        size_t max_data;        /* bytes of a request or reply; 0: 1 MiB */
-        int64_t lease_us;       /* work that shows no life is another's after; 0: 2 s */
+        size_t max_running; /* calls at a time; those beyond are answered `overloaded`; 0: 200 */
+        size_t max_data;    /* bytes of a request or reply; 0: 1 MiB */
+        int64_t lease_us;   /* work that shows no life is another's after; 0: 2 s */
 };
 
 struct cm_rpc_server;
-/* Starts the fibers in this loop. Fails with -CM_E_OVERLOAD or -CM_E_CONFIG (address) only; whatever
- * else is wrong is tried again. */
+/* Starts the fibers in this loop. Fails with -CM_E_OVERLOAD or -CM_E_CONFIG (address) only;
+ * whatever else is wrong is tried again. */
 int cm_rpc_server_start(struct cm_loop *loop, const struct cm_rpc_server_config *config,
                         struct cm_rpc_server **server_r) CM_MUST_CHECK;
 /* Takes nothing more and finishes what runs; cancels it when the fiber's deadline comes first.

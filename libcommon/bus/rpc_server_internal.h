@@ -32,7 +32,7 @@ struct cm_rpc_server {
         size_t fibers; /* of the server itself */
         bool is_stopping;
         struct cm_fiber *reading;
-        struct cm_cond changed;  /* a job or a fiber has ended */
+        struct cm_cond changed; /* a job or a fiber has ended */
         struct cm_cond stopping;
 };
 

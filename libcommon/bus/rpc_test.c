@@ -43,7 +43,8 @@ static const struct cm_schema number_schema = { .name = "n",
                                                 .type = CM_TYPE_INTEGER,
                                                 .size = sizeof(int64_t) };
 static const struct cm_member question_members[] = {
-        { "user_id", &uuid_schema, offsetof(struct question, user_id), CM_NO_OFFSET, .required = true },
+        { "user_id", &uuid_schema, offsetof(struct question, user_id), CM_NO_OFFSET,
+          .required = true },
         { "n", &number_schema, offsetof(struct question, n), CM_NO_OFFSET, .required = true },
 };
 static const struct cm_member reply_members[] = {
@@ -64,23 +65,25 @@ static const struct cm_rpc_method read_method = { .type = "test.read.v1",
                                                   .request = &question_schema,
                                                   .reply = &reply_schema,
                                                   .user_offset = offsetof(struct question, user_id),
-                                                  .timeout_us = 2 * CM_SECOND };
+                                                  .timeout_us = 30 * CM_SECOND };
 static const struct cm_rpc_method write_method = { .type = "test.write.v1",
                                                    .service = "test",
                                                    .request = &question_schema,
                                                    .reply = &reply_schema,
-                                                   .user_offset = offsetof(struct question, user_id),
-                                                   .timeout_us = 2 * CM_SECOND,
+                                                   .user_offset =
+                                                           offsetof(struct question, user_id),
+                                                   .timeout_us = 30 * CM_SECOND,
                                                    .idempotent = true };
 static const struct cm_rpc_method nobody_method = { .type = "test.read.v1",
                                                     .service = "nobody",
                                                     .request = &question_schema,
                                                     .reply = &reply_schema,
-                                                    .timeout_us = 2 * CM_SECOND };
+                                                    .timeout_us = 30 * CM_SECOND };
 
-enum { REFUSE = -1, FAIL = -2, SLEEP = -3, REPLAY = -4, CONFLICT = -5 };
+enum { REFUSE = -1, FAIL = -2, WAIT = -3, REPLAY = -4, CONFLICT = -5 };
 
 static int runs, interrupted;
+static bool released; /* WAIT goes on */
 static struct cm_context seen;
 
 static int serve(struct cm_rpc_request *call, const void *in, void *out)
@@ -88,7 +91,7 @@ static int serve(struct cm_rpc_request *call, const void *in, void *out)
         const struct question *question = in;
         struct reply *reply = out;
         struct cm_faults faults = { .count = 0 };
-        int r;
+        int r = 0;
 
         runs++;
         seen = *cm_fiber_context();
@@ -100,8 +103,9 @@ static int serve(struct cm_rpc_request *call, const void *in, void *out)
                 return cm_rpc_refuse_invalid(call, &faults);
         case FAIL:
                 return -CM_E_UNAVAILABLE;
-        case SLEEP:
-                r = cm_fiber_sleep(CM_MINUTE);
+        case WAIT:
+                while (r == 0 && !released)
+                        r = cm_fiber_sleep(CM_MILLISECOND);
                 interrupted += r != 0;
                 return r;
         case REPLAY:
@@ -133,20 +137,21 @@ static int set_up(void **state CM_UNUSED)
         if (!test_redis_is_installed())
                 return 0;
         runs = interrupted = 0;
+        released = false;
         cm_log_set_level(CM_LOG_WARN);
         cm_log_set_hook(ignore_log, NULL);
         test_redis_start(&server);
         loop = test_loop_new();
         cm_arena_init(&arena, 65536);
         return cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &redis) ||
-                       cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
-                                    &signals) ||
-                       cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
-                                    &callee_redis) ||
-                       cm_rpc_new(&(struct cm_rpc_config){ .service = "chat",
-                                                           .redis = redis,
-                                                           .signals = signals },
-                                  &rpc)
+                               cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
+                                            &signals) ||
+                               cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url },
+                                            &callee_redis) ||
+                               cm_rpc_new(&(struct cm_rpc_config){ .service = "chat",
+                                                                   .redis = redis,
+                                                                   .signals = signals },
+                                          &rpc)
                        ? -1
                        : 0;
 }
@@ -239,7 +244,7 @@ static int call_with(const struct cm_rpc_method *method, int64_t n, int64_t time
 
 static int call(int64_t n)
 {
-        return call_with(&read_method, n, CM_SECOND);
+        return call_with(&read_method, n, 30 * CM_SECOND);
 }
 
 static int64_t counted(const char *name, const char *labels)
@@ -277,7 +282,7 @@ static void replies_come_back(void)
         assert_int_equal(seen.user_id.bytes[0], 1);
         assert_string_equal(seen.traceparent, cm_fiber_context()->traceparent);
         assert_string_equal(seen.operation, "test.read.v1");
-        assert_int_equal(call_with(&write_method, REPLAY, CM_SECOND), 0);
+        assert_int_equal(call_with(&write_method, REPLAY, 30 * CM_SECOND), 0);
         assert_int_equal(answer, 77);
         await(stream_is_empty);
         cm_rpc_server_stop(&callee);
@@ -313,8 +318,8 @@ static void a_callee_that_never_was(void)
         int64_t began = cm_monotonic_us();
 
         await(client_is_ready);
-        assert_int_equal(call_with(&nobody_method, 1, CM_SECOND), -CM_E_UNAVAILABLE);
-        assert_true(cm_monotonic_us() - began < CM_SECOND);
+        assert_int_equal(call_with(&nobody_method, 1, 30 * CM_SECOND), -CM_E_UNAVAILABLE);
+        assert_true(cm_monotonic_us() - began < 10 * CM_SECOND);
 }
 
 static void test_a_callee_that_never_was(void **state CM_UNUSED)
@@ -330,11 +335,11 @@ static void ends_at_its_deadline(void)
 
         start_callee();
         late = cm_monotonic_us() + 100 * CM_MILLISECOND;
-        assert_int_equal(call_with(&read_method, SLEEP, 100 * CM_MILLISECOND), -CM_E_DEADLINE);
+        assert_int_equal(call_with(&read_method, WAIT, 100 * CM_MILLISECOND), -CM_E_DEADLINE);
         assert_true(cm_monotonic_us() >= late);
-        assert_true(cm_monotonic_us() < late + CM_SECOND);
+        assert_true(cm_monotonic_us() < late + 10 * CM_SECOND);
         /* What writes may have been done. */
-        assert_int_equal(call_with(&write_method, SLEEP, 50 * CM_MILLISECOND), -CM_E_UNCERTAIN);
+        assert_int_equal(call_with(&write_method, WAIT, 50 * CM_MILLISECOND), -CM_E_UNCERTAIN);
         await(stream_is_empty);
         assert_int_equal(interrupted, 2);
         assert_int_equal(not_run("reason=\"expired\"") - expired, 2);
@@ -430,16 +435,18 @@ static void test_nobody_is_told_what_is_not_for_them(void **state CM_UNUSED)
 struct job {
         const struct cm_rpc_method *method;
         int64_t n;
+        int64_t timeout_us;
         int result;
         int64_t took_us;
 };
+#define PATIENT (30 * CM_SECOND)
 
 static void job_body(void *arg)
 {
         struct job *job = arg;
         int64_t began = cm_monotonic_us();
 
-        job->result = call_with(job->method, job->n, 30 * CM_SECOND);
+        job->result = call_with(job->method, job->n, job->timeout_us);
         job->took_us = cm_monotonic_us() - began;
 }
 
@@ -452,7 +459,8 @@ static bool all_run(void)
 
 static void a_lost_redis_ends_calls_at_once(void)
 {
-        struct job jobs[] = { { &read_method, SLEEP, 99, 0 }, { &write_method, SLEEP, 99, 0 } };
+        struct job jobs[] = { { &read_method, WAIT, PATIENT, 99, 0 },
+                              { &write_method, WAIT, PATIENT, 99, 0 } };
         struct cm_group group;
 
         start_callee();
@@ -465,7 +473,7 @@ static void a_lost_redis_ends_calls_at_once(void)
         assert_int_equal(cm_group_join(&group), 0);
         assert_int_equal(jobs[0].result, -CM_E_UNAVAILABLE);
         assert_int_equal(jobs[1].result, -CM_E_UNCERTAIN);
-        assert_true(jobs[0].took_us < CM_SECOND && jobs[1].took_us < CM_SECOND);
+        assert_true(jobs[0].took_us < PATIENT / 2 && jobs[1].took_us < PATIENT / 2);
         assert_int_equal(call(1), -CM_E_UNAVAILABLE);
         /* It comes back empty, and all is well again by itself. */
         test_redis_boot(&server);
@@ -485,7 +493,7 @@ static void test_a_lost_redis_ends_calls_at_once(void **state CM_UNUSED)
 
 static void beyond_the_limit_is_said_at_once(void)
 {
-        struct job slow = { &read_method, SLEEP, 99, 0 };
+        struct job slow = { &read_method, WAIT, PATIENT, 99, 0 };
         int64_t overloaded = not_run("reason=\"overloaded\"");
         struct cm_group group;
 
@@ -497,8 +505,9 @@ static void beyond_the_limit_is_said_at_once(void)
         assert_int_equal(call(1), -CM_E_OVERLOAD);
         assert_int_equal(not_run("reason=\"overloaded\"") - overloaded, 1);
         assert_int_equal(cm_rpc_server_running(callee), 1);
-        assert_int_equal(cm_group_join(&group), 0); /* the method's own timeout */
-        assert_int_equal(slow.result, -CM_E_DEADLINE);
+        released = true;
+        assert_int_equal(cm_group_join(&group), 0);
+        assert_int_equal(slow.result, 0);
         assert_int_equal(call(1), 0);
         cm_rpc_server_stop(&callee);
 }
@@ -510,7 +519,7 @@ static void test_beyond_the_limit_is_said_at_once(void **state CM_UNUSED)
 
 static void what_runs_at_the_end_is_finished(void)
 {
-        struct job slow = { &read_method, SLEEP, 99, 0 };
+        struct job slow = { &read_method, WAIT, PATIENT, 99, 0 };
         struct cm_group group;
 
         start_callee();
@@ -542,7 +551,7 @@ static bool is_delivered(void)
 static void the_dead_are_replaced_once(void)
 {
         int64_t given_up = not_run("reason=\"given_up\"");
-        struct job job = { &read_method, 1, 99, 0 };
+        struct job job = { &read_method, 1, PATIENT, 99, 0 };
         struct cm_group group;
 
         await(client_is_ready);
@@ -559,6 +568,7 @@ static void the_dead_are_replaced_once(void)
         cm_rpc_server_stop(&callee);
 
         /* Delivered twice already: it is not tried on a third. */
+        job.timeout_us = 3 * CM_SECOND;
         assert_int_equal(cm_group_start(&group, "call", job_body, &job), 0);
         await(is_delivered);
         assert_int_equal(command("XAUTOCLAIM " STREAM " rpc dead2 0 0"), 3);
@@ -578,7 +588,7 @@ static void test_the_dead_are_replaced_once(void **state CM_UNUSED)
 
 static void slow_work_is_nobody_elses(void)
 {
-        struct job slow = { &read_method, SLEEP, 99, 0 };
+        struct job slow = { &read_method, WAIT, PATIENT, 99, 0 };
         struct cm_rpc_server *first;
         struct cm_group group;
 
@@ -589,7 +599,10 @@ static void slow_work_is_nobody_elses(void)
         await(all_run);
         first = callee;
         start_callee(); /* a replica that would take over what shows no life */
-        assert_int_equal(cm_group_join(&group), 0); /* 2 s: ten leases */
+        assert_int_equal(cm_fiber_sleep(5 * LEASE_US), 0); /* the fault: it is slow */
+        released = true;
+        assert_int_equal(cm_group_join(&group), 0);
+        assert_int_equal(slow.result, 0);
         assert_int_equal(runs, 1);
         cm_rpc_server_stop(&callee);
         cm_rpc_server_stop(&first);
@@ -602,7 +615,8 @@ static void test_slow_work_is_nobody_elses(void **state CM_UNUSED)
 
 /* ---- hostile entries */
 
-#define ENTRY "XADD " STREAM " * ce_specversion 1.0 ce_datacontenttype application/json ce_source /x "
+#define ENTRY                                                                                      \
+        "XADD " STREAM " * ce_specversion 1.0 ce_datacontenttype application/json ce_source /x "
 #define WHOLE "ce_id 0123456789abcdef0123456789abcdef reply s1:reply:chat.x timeout_ms 1000 "
 static const char *const garbage[] = {
         "XADD " STREAM " * a b",

@@ -4,11 +4,11 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "keys.h"
 #include "schemas.h"
 
 #define SPEC_VERSION    "1.0"
 #define MEDIA_TYPE      "application/json"
-#define REPLY_PREFIX    "s1:reply:"
 #define MAX_NAME        200
 #define TRACEPARENT_LEN 55
 
@@ -66,10 +66,10 @@ struct cm_str rpc_reply_owner(struct cm_str channel)
 {
         struct cm_str owner;
 
-        if (!is_name(channel) || !cm_str_starts(channel, CM_STR(REPLY_PREFIX)))
+        if (!is_name(channel) || !cm_str_starts(channel, CM_STR(KEY_REPLY_PREFIX)))
                 return CM_STR_NONE;
-        channel.data += sizeof(REPLY_PREFIX) - 1;
-        channel.len -= sizeof(REPLY_PREFIX) - 1;
+        channel.data += sizeof(KEY_REPLY_PREFIX) - 1;
+        channel.len -= sizeof(KEY_REPLY_PREFIX) - 1;
         if (!cm_str_split(&channel, '.', &owner) || !channel.len || !owner.len)
                 return CM_STR_NONE;
         return owner;
@@ -104,8 +104,7 @@ static bool is_key(struct cm_str key)
 }
 
 /* What is wrong with it, by its name; NULL when nothing is. */
-static const char *look_at(const struct cm_str *fields, size_t count,
-                           struct rpc_envelope *envelope)
+static const char *look_at(const struct cm_str *fields, size_t count, struct rpc_envelope *envelope)
 {
         if (!cm_str_equal(find(fields, count, "ce_specversion"), CM_STR(SPEC_VERSION)))
                 return "ce_specversion";
@@ -192,9 +191,10 @@ int rpc_problem_read(struct cm_str json, struct cm_arena *arena, struct cm_rpc_p
                 return -CM_E_PROTOCOL;
         problem_r->detail = wire.has_detail ? wire.detail : CM_STR_NONE;
         problem_r->retry_after_s = wire.has_retry_after_s ? (int)wire.retry_after_s : 0;
-        for (size_t i = 0; wire.has_errors && i < wire.errors.count; i++)
-                problem_r->faults.items[problem_r->faults.count++] = (struct cm_fault){
-                        wire.errors.items[i].pointer, wire.errors.items[i].detail
-                };
+        for (size_t i = 0;
+             wire.has_errors && i < wire.errors.count && i < CM_COUNT(problem_r->faults.items); i++)
+                problem_r->faults.items[problem_r->faults.count++] =
+                        (struct cm_fault){ wire.errors.items[i].pointer,
+                                           wire.errors.items[i].detail };
         return 0;
 }

@@ -17,8 +17,9 @@ static struct cm_redis_script send_script = {
 
 static struct cm_metric sent = CM_COUNTER("salus_signals_sent_total", "Live signals sent");
 static struct cm_metric heard = CM_COUNTER("salus_signals_heard_total", "Live signals heard");
-static struct cm_metric reloads = CM_COUNTER(
-        "salus_signals_reloads_total", "Times a listener loaded its state anew, having missed some");
+static struct cm_metric reloads =
+        CM_COUNTER("salus_signals_reloads_total",
+                   "Times a listener loaded its state anew, having missed some");
 
 struct listener {
         struct cm_list node;

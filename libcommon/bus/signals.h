@@ -20,7 +20,8 @@ void cm_signals_free(struct cm_signals **signals);
 
 /* Says it to all who listen now, this worker too. `name` as in proto/keys.yaml without the prefix,
  * `words` without line feeds. Suspends. */
-int cm_signal_send(struct cm_signals *signals, struct cm_str name, struct cm_str words) CM_MUST_CHECK;
+int cm_signal_send(struct cm_signals *signals, struct cm_str name,
+                   struct cm_str words) CM_MUST_CHECK;
 
 /* What a listener gets: the words; or absent words when some may have been missed (after each
  * connection, and when a number was left out): then it loads its state anew. Must not suspend. */

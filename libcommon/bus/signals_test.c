@@ -43,10 +43,10 @@ static int set_up(void **state CM_UNUSED)
         test_redis_start(&server);
         loop = test_loop_new();
         if (cm_redis_new(loop, &(struct cm_redis_config){ .url = server.url }, &commands) ||
-            cm_redis_new(loop,
-                         &(struct cm_redis_config){ .url = server.url,
-                                                    .ping_us = 50 * CM_MILLISECOND },
-                         &subscriber))
+            cm_redis_new(
+                    loop,
+                    &(struct cm_redis_config){ .url = server.url, .ping_us = 50 * CM_MILLISECOND },
+                    &subscriber))
                 return -1;
         signals = cm_signals_new(
                 &(struct cm_signals_config){ .redis = commands, .subscriber = subscriber });

@@ -8,8 +8,9 @@
 #include "http/server_internal.h"
 
 /*
- * Within this worker a list knows who else is at a key, so that a client that sends the same request
- * twenty times does not take twenty connections; between workers and replicas store/answers.h does.
+ * Within this worker a list knows who else is at a key, so that a client that sends the same
+ * request twenty times does not take twenty connections; between workers and replicas
+ * store/answers.h does.
  */
 #define MAX_KEY 255
 
@@ -114,7 +115,8 @@ int cm_idempotency_claim(struct cm_idempotency *attempt, struct cm_pg_tx *tx)
         else if (r == CM_ANSWER_OTHER)
                 (void)cm_reply_problem(
                         attempt->request,
-                        &(struct cm_problem){ .status = 422, .code = CM_CODE_IDEMPOTENCY_CONFLICT });
+                        &(struct cm_problem){ .status = 422,
+                                              .code = CM_CODE_IDEMPOTENCY_CONFLICT });
         return r;
 }
 

@@ -29,7 +29,7 @@
 struct cm_idempotency {
         struct cm_request *request;
         bool is_keyed;
-        bool is_noted; /* in the server's list of running attempts */
+        bool is_noted;            /* in the server's list of running attempts */
         struct cm_answer_key key; /* its request: method, path, query and body */
 };
 

@@ -8,9 +8,10 @@
 #include "sys/log.h"
 
 /*
- * A worker's share in the bus. Each answers calls. The first one has more to do: it asks whether the server may lose streams, moves the
- * service's own events out and takes those of others in. Replicas do the same; relays agree among
- * themselves which one leads, and a group's consumers share the work.
+ * A worker's share in the bus. Each answers calls. The first one has more to do: it asks whether
+ * the server may lose streams, moves the service's own events out and takes those of others in.
+ * Replicas do the same; relays agree among themselves which one leads, and a group's consumers
+ * share the work.
  */
 #define LOOK_AGAIN_US (5 * CM_MILLISECOND)
 
@@ -49,6 +50,7 @@ static int start_relay(struct worker *worker)
                 .redis = worker->public.bus,
                 .mongo = worker->public.mongo,
                 .collections = documents ? documents->outboxes : NULL,
+                .mirrors = worker->daemon->settings->mirror_topics,
         };
 
         return cm_relay_start(worker->public.loop, &config, &worker->relay);

@@ -34,7 +34,7 @@ struct cm_worker {
         struct cm_cache *cache;
         struct cm_rpc *rpc;         /* calls of other services */
         struct cm_signals *signals; /* live hints, to and from all workers of all replicas */
-        void *object; /* what worker_start made */
+        void *object;               /* what worker_start made */
 };
 
 struct cm_service {
@@ -48,8 +48,8 @@ struct cm_service {
         const struct cm_routes *routes;
         const struct cm_subscription *subscriptions; /* NULL: listens to nobody */
         const struct cm_rpc_methods *rpc; /* NULL: answers no calls; else main_health_rpc */
-        bool publishes;                              /* has an outbox and so a stream of its own */
-        bool user_refs;                              /* has the table user_refs: see user_refs.h */
+        bool publishes;                   /* has an outbox and so a stream of its own */
+        bool user_refs;                   /* has the table user_refs: see user_refs.h */
         /* In each worker's thread, in a fiber, before requests are taken; the database is there and
          * its schema is current. May suspend. Called again after a while when it fails, except with
          * -CM_E_CONFIG, which ends the daemon. worker_stop undoes it, also half done. */

@@ -315,8 +315,8 @@ static int open_stores(struct worker *worker)
                                                         .redis = w->bus,
                                                         .signals = worker->signals },
                                &w->rpc);
-        w->signals = cm_signals_new(&(struct cm_signals_config){ .redis = w->bus,
-                                                                 .subscriber = worker->signals });
+        w->signals = cm_signals_new(
+                &(struct cm_signals_config){ .redis = w->bus, .subscriber = worker->signals });
         return r;
 }
 

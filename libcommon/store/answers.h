@@ -11,8 +11,8 @@
  * (http/idempotency.h) and calls of other services (bus/rpc_once.h) have in common.
  *
  * Who else is at the same key? An advisory lock of the transaction says. It is taken before the
- * table is read, in a statement of its own: a statement sees what was committed before it began, and
- * so the row of whoever held the lock.
+ * table is read, in a statement of its own: a statement sees what was committed before it began,
+ * and so the row of whoever held the lock.
  */
 #define CM_ANSWER_DIGEST 32
 

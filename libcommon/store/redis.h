@@ -31,8 +31,8 @@ void cm_redis_free(struct cm_redis **redis);
 bool cm_redis_is_ready(const struct cm_redis *redis);
 /* Calls fn after each (re)connection, before waiting commands are sent. */
 void cm_redis_on_connect(struct cm_redis *redis, cm_loop_fn *fn, void *arg);
-/* Calls fn when a connection that was ready is gone, after its commands have failed. It may not free
- * the object. */
+/* Calls fn when a connection that was ready is gone, after its commands have failed. It may not
+ * free the object. */
 void cm_redis_on_loss(struct cm_redis *redis, cm_loop_fn *fn, void *arg);
 
 enum cm_redis_kind {

@@ -96,7 +96,8 @@ def header(prefix, keys):
         if key.life_us:
             lines.append(f"#define KEY_{shout(key.name)}_LIFE_US INT64_C({key.life_us})")
         if key.parts:
-            lines += [prototype(key) + ";", ""]
+            lines += [f"#define KEY_{shout(key.name)}_PREFIX {c_text(prefix + key.template.partition('{')[0])}",
+                      prototype(key) + ";", ""]
         else:
             lines += [f"#define KEY_{shout(key.name)} {c_text(prefix + key.template)}", ""]
     return lines

@@ -196,8 +196,8 @@ function that suspends: `memory_rpc_recall(worker->rpc, arena, &request, &reply,
 
 | what happens | what the caller gets |
 | --- | --- |
-| Redis is gone, or the connection on which replies come | `-CM_E_UNAVAILABLE` at once; of a method that writes `-CM_E_UNCERTAIN`, unless it was not sent |
-| no reply in time | `-CM_E_DEADLINE`; of a method that writes `-CM_E_UNCERTAIN`: repeat it with the same key |
+| Redis is gone, or the connection for replies | at once `-CM_E_UNAVAILABLE`; of a write that was sent `-CM_E_UNCERTAIN` |
+| no reply in time | `-CM_E_DEADLINE`; of a write `-CM_E_UNCERTAIN`: repeat it with the same key |
 | the callee is not able to at the moment | `-CM_E_UNAVAILABLE` or `-CM_E_OVERLOAD` |
 | the callee says no | `CM_RPC_REFUSED` and a problem: code, detail, errors with JSON Pointers |
 | the replica dies | another takes the request over after `SALUS_RPC_LEASE`, once, while the caller still waits |
@@ -231,7 +231,8 @@ def _calls(model):
     headers = model.contracts.root("rpc.yaml").at("components").at("messageTraits").at("request").at("headers")
     required = headers.get("required", [])
     rows = [(f"`{name}`", "yes" if name in required else "", _header(place)) for name, place in headers.at("properties").children()]
-    lines = [NOTICE, "# Calls between services", "", *CALLS.split("\n"), *_table(["field", "required", "meaning"], rows), *REPLY.split("\n")]
+    lines = [NOTICE, "# Calls between services", "", *CALLS.split("\n"), *_table(["field", "required", "meaning"], rows),
+             *REPLY.split("\n")]
     used = {}
     for service in dict.fromkeys(method.service for method in model.methods):
         methods = model.methods_of(service)

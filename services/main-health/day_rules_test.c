@@ -267,6 +267,37 @@ static void sleep_as_told(void **state)
         assert_int_equal(in_bed.has_sleep, CM_ABSENT);
 }
 
+static void workouts(void **state)
+{
+        struct recorded_event events[] = {
+                VITAL(VITAL_SUBTYPE_WORKOUT, 60, 0, "manual",
+                      "{\"exercise\":{\"exercise_name\":\"squat\",\"sets\":3,\"repetitions\":10,"
+                      "\"weight_kg\":60}}"),
+                VITAL(VITAL_SUBTYPE_WEIGHT, 70, 0, "scale", "{\"value\":70,\"unit\":\"kg\"}"),
+                VITAL(VITAL_SUBTYPE_WORKOUT, 80, 110, "watch",
+                      "{\"activity\":\"running\",\"duration\":30,\"distance\":5000}"),
+        };
+        struct day_summary summary = summarize(events, CM_COUNT(events));
+        const struct day_workout *workout = summary.workouts.items;
+        struct recorded_event many[120];
+
+        (void)state;
+        assert_int_equal(summary.workouts.count, 2);
+        assert_int_equal(workout[0].has_exercise, CM_PRESENT);
+        assert_true(cm_str_equal(workout[0].exercise.exercise_name, CM_STR("squat")));
+        assert_int_equal(workout[0].exercise.sets, 3);
+        assert_int_equal(workout[0].exercise.repetitions, 10);
+        assert_true(workout[0].exercise.weight_kg == 60);
+        assert_int_equal(workout[0].has_activity, CM_ABSENT);
+        assert_int_equal(workout[0].occurred_at, 60 * CM_MINUTE);
+        assert_true(cm_str_equal(workout[1].activity, CM_STR("running")));
+        assert_true(workout[1].duration == 30 && workout[1].distance == 5000);
+        assert_int_equal(workout[1].has_energy, CM_ABSENT);
+        for (size_t i = 0; i < CM_COUNT(many); i++)
+                many[i] = events[0];
+        assert_int_equal(summarize(many, CM_COUNT(many)).workouts.count, 100);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -277,6 +308,7 @@ int main(void)
                 cmocka_unit_test(unions_of_random_days),
                 cmocka_unit_test(sleep_from_stages),
                 cmocka_unit_test(sleep_as_told),
+                cmocka_unit_test(workouts),
         };
 
         return cmocka_run_group_tests(tests, start, stop);

@@ -141,6 +141,12 @@ static void what_is_refused(void **state)
                   "/ended_at" },
                 { VITAL("workout", "\"activity\":\"running\",\"duration\":30"), OK },
                 { VITAL("workout", "\"duration\":30"), "/event_data/activity" },
+                { VITAL("workout", "\"exercise\":{\"exercise_name\":\"squat\",\"sets\":3,"
+                                   "\"repetitions\":10,\"weight_kg\":60}"),
+                  OK },
+                { VITAL("weight", "\"value\":70,\"unit\":\"kg\",\"exercise\":{\"exercise_"
+                                  "name\":\"squat\"}"),
+                  "/event_data/exercise" },
                 { "{\"event_type\":\"medication\",\"event_subtype\":\"scheduled\",\"event_data\":{"
                   "\"status\":\"taken\"}}",
                   "/event_data" },

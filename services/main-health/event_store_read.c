@@ -198,8 +198,8 @@ int event_store_latest_vitals(struct event_store *store, struct cm_arena *arena,
 }
 
 /*
- * Local days, in whatever zones they were lived: instants from UTC+14 to UTC-12, a day more before it
- * for nights that began on the day before.
+ * Local days, in whatever zones they were lived: instants from UTC+14 to UTC-12, a day more before
+ * it for nights that began on the day before.
  */
 static const struct cm_pg_statement days_statement = {
         .name = "event_days",

@@ -5,6 +5,7 @@
 #include "latest_vitals.h"
 #include "main_health_rpc.h"
 #include "rpc_person.h"
+#include "sys/fiber.h"
 
 /* health.context and health.summary: what the companion may know of a person's record. */
 
@@ -26,8 +27,7 @@ static struct event_list take_day(struct event_list *rest, cm_date date)
 static int summarize(struct health *health, struct cm_arena *arena, const struct person *person,
                      cm_date from, cm_date to, struct day_summary **days_r)
 {
-        struct day_summary *days =
-                cm_arena_array(arena, (size_t)(to - from) + 1, sizeof(*days));
+        struct day_summary *days = cm_arena_array(arena, (size_t)(to - from) + 1, sizeof(*days));
         struct event_list events;
         int r = event_store_days(health->events, arena, &person->id, from, to, &events);
 
@@ -36,6 +36,9 @@ static int summarize(struct health *health, struct cm_arena *arena, const struct
         for (cm_date date = from; date <= to; date++) {
                 struct event_list day = take_day(&events, date);
 
+                r = cm_fiber_yield(); /* a day may have thousands of events */
+                if (r)
+                        return r;
                 day_summary_make(health, person, date, &day, arena, &days[date - from]);
         }
         *days_r = days;
@@ -63,8 +66,8 @@ int health_serve_context(struct cm_rpc_request *call, const struct health_contex
         if (r == 0)
                 r = latest_vitals_load(health->events, call->arena, &in->user_id, &latest);
         if (r == 0)
-                r = summarize(health, call->arena, &person.person,
-                              person.today - (cm_date)days + 1, person.today, &out->days.items);
+                r = summarize(health, call->arena, &person.person, person.today - (cm_date)days + 1,
+                              person.today, &out->days.items);
         if (r)
                 return r;
         out->has_health_data = out->health_data.version > 0 ? CM_PRESENT : CM_ABSENT;

@@ -5,9 +5,9 @@
 #include "rpc_person.h"
 
 /*
- * health.record: facts that a person told the companion, all of them or none. The rules are those of
- * POST /v1/health-events. Each fact carries the call's key with its place, so a repetition finds what
- * the first attempt stored.
+ * health.record: facts that a person told the companion, all of them or none. The rules are those
+ * of POST /v1/health-events. Each fact carries the call's key with its place, so a repetition finds
+ * what the first attempt stored.
  */
 
 static struct cm_str key_of(const struct cm_rpc_request *call, size_t place)

@@ -87,10 +87,9 @@ static void open_all(void)
 
 static void answer(void)
 {
-        const struct cm_rpc_server_config config = { .methods = &methods,
-                                                     .redis = redis,
-                                                     .redis_url = url,
-                                                     .max_running = 2000 };
+        const struct cm_rpc_server_config config = {
+                .methods = &methods, .redis = redis, .redis_url = url, .max_running = 2000
+        };
         struct cm_rpc_server *server;
 
         if (cm_rpc_server_start(loop, &config, &server))
@@ -201,8 +200,7 @@ static void print(void)
                "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"p999_ms\": %.3f, \"max_ms\": %.3f}\n",
                time_count, failed, took, (double)time_count / took,
                (double)times[time_count / 2] / 1000, (double)times[time_count * 99 / 100] / 1000,
-               (double)times[time_count * 999 / 1000] / 1000,
-               (double)times[time_count - 1] / 1000);
+               (double)times[time_count * 999 / 1000] / 1000, (double)times[time_count - 1] / 1000);
 }
 
 int main(int argc, char **argv)

@@ -7,8 +7,8 @@
 
 /*
  * Both directions of a call. Texts that a NUL ends are names and values of a request in turn: what
- * was taken and written out must be taken again and be the same. The whole input is a reply as well,
- * and what follows its first line a problem.
+ * was taken and written out must be taken again and be the same. The whole input is a reply as
+ * well, and what follows its first line a problem.
  */
 #define MAX_TEXTS 64
 #define MAX_DATA  65536

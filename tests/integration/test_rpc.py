@@ -300,6 +300,20 @@ def test_a_callee_that_is_killed_is_replaced(private_stack):
     eventually(lambda: is_empty(private_stack.bus))
 
 
+def test_replicas_share_the_calls(private_stack):
+    """Two daemons of two workers each; every call is answered once, by one of them."""
+    first = daemons(private_stack, SALUS_WORKERS="2")
+    second = private_stack.daemon("main-health", name="replica", SALUS_WORKERS="2")
+    chat, person = Caller(private_stack.bus), client.register(private_stack.daemons[0].url, first.url)
+    known(chat, person)
+    calls = [chat.send(RECORD, {"user_id": person.id, "events": [MOOD]}, key=new_key(), timeout_ms=30_000) for _ in range(300)]
+    assert [[reply.code for reply in chat.replies(call, within=30)] for call in calls] == [["ok"]] * 300
+    assert len({chat.replies(call)[0].data["items"][0]["id"] for call in calls}) == 300
+    shares = [daemon.metric("salus_rpc_requests_total", method=RECORD, outcome="ok") for daemon in (first, second)]
+    assert sum(shares) == 300 and min(shares) > 0, shares
+    eventually(lambda: is_empty(private_stack.bus))
+
+
 def test_redis_goes_and_comes_back(private_stack):
     health = daemons(private_stack)
     person = client.register(private_stack.daemons[0].url, health.url)

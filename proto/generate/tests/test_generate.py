@@ -179,6 +179,7 @@ def test_a_second_version_stands_beside_the_first(folder):
 def test_keys_and_rights(folder):
     folder.succeeds()
     assert "#define KEY_THING_CACHE_LIFE_US INT64_C(300000000)" in folder.read("keys.h")
+    assert '#define KEY_THING_CACHE_PREFIX "s1:thing:"' in folder.read("keys.h")
     assert ("struct cm_str key_thing_cache(struct cm_arena *arena, const struct cm_uuid *user_id, struct cm_str word)"
             in folder.read("keys.h"))
     assert '"s1:thing:%s:%.*s"' in folder.read("keys.c")
