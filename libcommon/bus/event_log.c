@@ -166,7 +166,8 @@ int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *ty
         add_entry(log, type->name, cm_arena_str(&log->arena, cm_buf_str(&json)));
         cm_buf_deinit(&json);
         /* Others may have ended this log, or this process may die before the copy has its end. All
-         * clients must see the same end, so it waits for Redis. While that is away nobody else can. */
+         * clients must see the same end, so it waits for Redis. While that is away nobody else can.
+         */
         log->held = type->is_last && cm_redis_is_ready(config->redis);
         log_tell(log);
         log_copy_soon(log);

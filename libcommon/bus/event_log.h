@@ -18,9 +18,10 @@
  * from memory, at once; a copy goes to Redis behind it, for all others. Without Redis the former do
  * not notice, the latter are told to come again (-CM_E_UNAVAILABLE).
  *
- * A log ends with exactly one last event, which nobody sees before Redis has it, unless that is away. The owner renews a lease; when it has died, whoever
- * follows the log writes its end, `error` with the code `interrupted`, exactly once, and nothing
- * that the owner may still send is taken any more.
+ * A log ends with exactly one last event, which nobody sees before Redis has it, unless that is
+ * away. The owner renews a lease; when it has died, whoever follows the log writes its end, `error`
+ * with the code `interrupted`, exactly once, and nothing that the owner may still send is taken any
+ * more.
  *
  * producer (a fiber of the service, not of a request):     consumer: http/event_follow.h
  *     r = cm_event_log_open(logs, &reply_id, &log);

@@ -119,6 +119,18 @@ void cm_websocket_close(struct cm_websocket *socket, int code)
         flush(socket);
 }
 
+/* A fault that wslay has answered with a close without a code, or did not see. */
+static void close_instead(struct cm_websocket *socket, int code)
+{
+        const char frame[] = { (char)(0x80 | WSLAY_CONNECTION_CLOSE), 2, (char)(code >> 8),
+                               (char)code };
+
+        if (socket->closing == CLOSED)
+                return;
+        cm_connection_send(socket->request->connection, (struct cm_str){ frame, sizeof(frame) });
+        socket->closing = CLOSED;
+}
+
 /* What a client sent does not fit its schema. */
 static void send_faults(struct cm_websocket *socket, int outcome, const struct cm_faults *faults)
 {
@@ -172,6 +184,16 @@ static void take_message(struct cm_websocket *socket, struct cm_str text)
         cm_arena_deinit(&arena);
 }
 
+/* wslay has queued the answer, but looks at the reason only as far as it came in one piece. */
+static void take_close(struct cm_websocket *socket, struct cm_str payload)
+{
+        const struct cm_str reason = { payload.data + 2, payload.len - 2 };
+
+        socket->closing = CLOSE_QUEUED;
+        if (payload.len > 2 && !cm_utf8_is_valid(reason))
+                close_instead(socket, WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA);
+}
+
 static void on_message(wslay_event_context_ptr wslay CM_UNUSED,
                        const struct wslay_event_on_msg_recv_arg *arg, void *user)
 {
@@ -184,7 +206,7 @@ static void on_message(wslay_event_context_ptr wslay CM_UNUSED,
         else if (arg->opcode == WSLAY_BINARY_FRAME)
                 cm_websocket_close(socket, CM_WEBSOCKET_UNSUPPORTED);
         else if (arg->opcode == WSLAY_CONNECTION_CLOSE)
-                socket->closing = CLOSE_QUEUED; /* wslay has queued the answer */
+                take_close(socket, (struct cm_str){ (const char *)arg->msg, arg->msg_length });
         else
                 flush(socket); /* the pong goes before the answer to a close right behind */
 }
@@ -220,18 +242,16 @@ static ssize_t on_send(wslay_event_context_ptr wslay CM_UNUSED, const uint8_t *d
         return (ssize_t)len;
 }
 
-/* wslay has queued the close that names a fault; it may not come to more than that. */
 static void receive_frames(struct cm_websocket *socket)
 {
-        bool failed = wslay_event_recv(socket->wslay) != 0;
-
-        if (failed || !wslay_event_get_read_enabled(socket->wslay)) {
-                (void)wslay_event_queue_close(socket->wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
-                socket->closing = CLOSE_QUEUED;
+        if (wslay_event_recv(socket->wslay) != 0) {
+                close_instead(socket, WSLAY_CODE_PROTOCOL_ERROR);
+                return;
         }
-        flush(socket);
-        if (failed && socket->closing != CLOSED)
-                cm_connection_abort(socket->request->connection);
+        if (!wslay_event_get_read_enabled(socket->wslay))
+                socket->closing = socket->closing == CLOSED ? CLOSED : CLOSE_QUEUED;
+        if (socket->closing != CLOSED)
+                flush(socket);
 }
 
 /* wslay takes a close of one byte for one without a code. */
@@ -239,7 +259,7 @@ static void on_frame(wslay_event_context_ptr wslay CM_UNUSED,
                      const struct wslay_event_on_frame_recv_start_arg *arg, void *user)
 {
         if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->payload_length == 1)
-                cm_websocket_close(user, WSLAY_CODE_PROTOCOL_ERROR);
+                close_instead(user, WSLAY_CODE_PROTOCOL_ERROR);
 }
 
 static void receive(struct cm_websocket *socket)
@@ -255,7 +275,7 @@ static void receive(struct cm_websocket *socket)
                 socket->heard_us = cm_monotonic_us();
                 receive_frames(socket);
         }
-        if (socket->closing != OPEN)
+        if (socket->closing == CLOSE_QUEUED)
                 flush(socket);
 }
 

@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from bench import rows_bus, rows_daemons, rows_events, rows_imports, rows_reads
+from bench import rows_bus, rows_daemons, rows_events, rows_imports, rows_reads, rows_streams
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
-ROWS = rows_events.ROWS | rows_reads.ROWS | rows_bus.ROWS | rows_imports.ROWS | rows_daemons.ROWS
+ROWS = rows_events.ROWS | rows_reads.ROWS | rows_bus.ROWS | rows_imports.ROWS | rows_daemons.ROWS | rows_streams.ROWS
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from support.waiting import eventually
 
 PROGRAM = ROOT / "build" / f"{BUILD}-{COMPILER}" / "tests/support/replica"
 LEASE_MS = 800
-HEARTBEAT_MS = 400
+HEARTBEAT_MS = 1500   # three of them are how long a loaded machine may take to answer a ping
 CUTS = int(os.environ.get("SALUS_STREAM_CUTS", "500"))
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -333,7 +333,7 @@ FRAMES = {
     "more than 64 KiB": (frame(1, b"x" * 65537), 1009, []),
     "more than 64 KiB in pieces": (frame(1, b"x" * 40000, fin=False) + frame(0, b"x" * 40000), 1009, []),
     "a length of 2^63": (frame(1, b"", length=1 << 63), 1002, []),
-    "a length of 2^62": (frame(1, b"", length=1 << 62), 1009, []),
+    "a length of 2^62": (frame(1, b"x", length=1 << 62), 1009, []),
     "a short length in the long form": (bytes([0x81, 0xFE, 0, 5]) + frame(1, b"hello")[2:], 1002, []),
     "nothing after the close": (CLOSE + frame(1, VALID), 1000, []),
     "ten messages at once": (frame(1, VALID) * 10 + CLOSE, 1000, [1] * 10),
@@ -369,7 +369,7 @@ def test_a_silent_client_is_dropped(replicas):
     with client:
         started = time.monotonic()
         opcodes = [opcode for opcode, _ in frames_of(client)]
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < HEARTBEAT_MS * 8 / 1000
     assert set(opcodes) == {9}
 
 
