@@ -1,6 +1,5 @@
-#include "http/client.h"
+#include "http/client_internal.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -20,27 +19,10 @@
 #define DEFAULT_CONNECT_US  (5 * CM_SECOND)
 #define DEFAULT_MAX_REPLY   (1 << 20)
 
-struct cm_client {
-        struct cm_client_config config;
-        CURLM *multi;
-        struct cm_timer *timer;
-};
-
 struct socket_watch {
         struct cm_client *client;
         curl_socket_t fd;
         struct cm_watch *watch;
-};
-
-/* One call under way; lives on the fiber's stack. */
-struct transfer {
-        struct cm_client_call *call;
-        CURL *easy;
-        struct curl_slist *headers;
-        struct cm_wait wait;
-        CURLcode result;
-        int64_t received;
-        int error; /* ours, when a callback of ours ended it */
 };
 
 /* ---- what libcurl asks of the loop */
@@ -48,7 +30,7 @@ struct transfer {
 static void reap(struct cm_client *client)
 {
         struct CURLMsg *message;
-        struct transfer *transfer;
+        struct cm_transfer *transfer;
         int left;
 
         while ((message = curl_multi_info_read(client->multi, &left))) {
@@ -56,7 +38,10 @@ static void reap(struct cm_client *client)
                         continue;
                 curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
                 transfer->result = message->data.result;
-                cm_wait_done(&transfer->wait, 0);
+                if (transfer->stream)
+                        cm_client_stream_done(transfer->stream);
+                else
+                        cm_wait_done(&transfer->wait, 0);
         }
 }
 
@@ -171,7 +156,7 @@ static int64_t max_reply(const struct cm_client_call *call)
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
-        struct transfer *transfer = arg;
+        struct cm_transfer *transfer = arg;
         struct cm_client_call *call = transfer->call;
         struct cm_str piece = { data, size * count };
         long status = 0;
@@ -181,6 +166,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
                 transfer->error = -CM_E_TOO_LARGE;
                 return CURL_WRITEFUNC_ERROR;
         }
+        if (transfer->stream)
+                return cm_client_stream_body(transfer->stream, piece);
         if (!call->on_piece) {
                 cm_buf_add_str(&call->reply, piece);
                 return piece.len;
@@ -193,7 +180,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_ERROR;
 }
 
-static void take_reply(struct transfer *transfer)
+void cm_transfer_take_reply(struct cm_transfer *transfer)
 {
         struct cm_client_call *call = transfer->call;
         const char *type = NULL;
@@ -209,7 +196,7 @@ static void take_reply(struct transfer *transfer)
 }
 
 /* Whether anything of the request can have reached the peer. */
-static bool was_sent(const struct transfer *transfer)
+static bool was_sent(const struct cm_transfer *transfer)
 {
         long request_size = 0;
 
@@ -217,7 +204,7 @@ static bool was_sent(const struct transfer *transfer)
         return request_size > 0;
 }
 
-static int outcome(const struct transfer *transfer)
+int cm_transfer_outcome(const struct cm_transfer *transfer)
 {
         if (transfer->error)
                 return transfer->error;
@@ -248,7 +235,7 @@ static bool is_header_text(const char *text)
         return true;
 }
 
-static bool add_line(struct transfer *transfer, const char *line)
+static bool add_line(struct cm_transfer *transfer, const char *line)
 {
         struct curl_slist *longer = curl_slist_append(transfer->headers, line);
 
@@ -257,7 +244,7 @@ static bool add_line(struct transfer *transfer, const char *line)
         return longer != NULL;
 }
 
-static bool add_header(struct transfer *transfer, const char *name, const char *value)
+static bool add_header(struct cm_transfer *transfer, const char *name, const char *value)
 {
         CM_CLEANUP(cm_buf_deinit) struct cm_buf line = { 0 };
 
@@ -268,7 +255,7 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
         return add_line(transfer, line.data);
 }
 
-static bool add_headers(struct transfer *transfer)
+static bool add_headers(struct cm_transfer *transfer)
 {
         const struct cm_client_call *call = transfer->call;
         const struct cm_context *context = cm_fiber_context();
@@ -281,7 +268,7 @@ static bool add_headers(struct transfer *transfer)
         return good;
 }
 
-static void set_up(struct transfer *transfer, const struct cm_client_config *config)
+static void set_up(struct cm_transfer *transfer, const struct cm_client_config *config)
 {
         const struct cm_client_call *call = transfer->call;
         CURL *easy = transfer->easy;
@@ -308,33 +295,41 @@ static void set_up(struct transfer *transfer, const struct cm_client_config *con
                 curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
-static int run(struct cm_client *client, struct transfer *transfer)
+int cm_transfer_start(struct cm_client *client, struct cm_transfer *transfer)
 {
-        int r;
-
-        set_up(transfer, &client->config);
-        cm_wait_init(&transfer->wait);
-        if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
+        transfer->call->status = 0;
+        cm_buf_reset(&transfer->call->reply);
+        transfer->easy = curl_easy_init();
+        if (!transfer->easy)
                 return -CM_E_INTERNAL;
-        r = cm_wait_for(&transfer->wait);
-        if (r == 0)
-                take_reply(transfer);
-        curl_multi_remove_handle(client->multi, transfer->easy);
-        return r < 0 ? r : outcome(transfer);
+        if (!add_headers(transfer))
+                return -CM_E_MALFORMED;
+        set_up(transfer, &client->config);
+        return curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK ? 0
+                                                                                : -CM_E_INTERNAL;
+}
+
+void cm_transfer_end(struct cm_client *client, struct cm_transfer *transfer)
+{
+        if (transfer->easy)
+                curl_multi_remove_handle(client->multi, transfer->easy);
+        curl_easy_cleanup(transfer->easy);
+        curl_slist_free_all(transfer->headers);
 }
 
 int cm_client_run(struct cm_client *client, struct cm_client_call *call)
 {
-        struct transfer transfer = { .call = call };
+        struct cm_transfer transfer = { .call = call };
         int r;
 
-        call->status = 0;
-        cm_buf_reset(&call->reply);
-        transfer.easy = curl_easy_init();
-        if (!transfer.easy)
-                return -CM_E_INTERNAL;
-        r = add_headers(&transfer) ? run(client, &transfer) : -CM_E_MALFORMED;
-        curl_easy_cleanup(transfer.easy);
-        curl_slist_free_all(transfer.headers);
+        cm_wait_init(&transfer.wait);
+        r = cm_transfer_start(client, &transfer);
+        if (r == 0)
+                r = cm_wait_for(&transfer.wait);
+        if (r == 0) {
+                cm_transfer_take_reply(&transfer);
+                r = cm_transfer_outcome(&transfer);
+        }
+        cm_transfer_end(client, &transfer);
         return r;
 }

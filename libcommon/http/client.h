@@ -59,3 +59,23 @@ void cm_client_call_deinit(struct cm_client_call *call);
  * not good; -CM_E_MALFORMED: not a URL of ours. Suspends.
  */
 int cm_client_run(struct cm_client *client, struct cm_client_call *call) CM_MUST_CHECK;
+
+/*
+ * A reply that is read while it comes. What the reader does not take is held up to CM_STREAM_BUFFER
+ * bytes; then the peer has to wait. `call` must stay until the close; its `reply` and `on_piece`
+ * are not used. Closing before the end cuts the connection at once: the peer sees it.
+ */
+#define CM_STREAM_BUFFER 65536
+struct cm_client_stream;
+
+/* Suspends until the head of the reply is there: then call->status and call->content_type are
+ * known. Errors as above. */
+int cm_client_open(struct cm_client *client, struct cm_client_call *call,
+                   struct cm_client_stream **stream_r) CM_MUST_CHECK;
+/* Appends what has come, suspending until there is something; appends nothing at the end. Errors as
+ * above, after everything that came before was read. -CM_E_DEADLINE and -CM_E_CANCELLED leave it
+ * open. */
+int cm_client_read(struct cm_client_stream *stream, struct cm_buf *out) CM_MUST_CHECK;
+/* A header of the reply, "" when it has none. The pointer is good until the close. */
+const char *cm_client_stream_header(struct cm_client_stream *stream, const char *name);
+void cm_client_close(struct cm_client_stream **stream);

@@ -137,6 +137,8 @@ class Library:
         else:
             kind = self._type_of(place, schema)
             place.allow(*ANNOTATIONS, *KEYWORDS[kind])
+            if "x-tool" in place and not public:
+                place.at("x-tool").fail("stands only at the top of a file in schemas/")
             getattr(self, "_parse_" + kind)(place, schema)
         if schema.kind in ("enum", "object", "one_of"):
             schema.public = True

@@ -15,7 +15,10 @@
  * The suite of tests/data/crisis: sentences of both kinds in families, of which the held ones were
  * written after the table. Recall and false alarms are printed and must not fall below the floors.
  */
-#define SENTENCES "tests/data/crisis/sentences.tsv"
+#define FLOOR_LOW   0.85
+#define FLOOR_GRAVE 0.90
+#define FLOOR_FALSE 0.05
+#define SENTENCES   "tests/data/crisis/sentences.tsv"
 
 static struct crisis_detector *detector;
 
@@ -132,6 +135,31 @@ static void test_sentences_in_sight(void **state CM_UNUSED)
         assert_int_equal(tally.false_alarms, 0);
 }
 
+/* Written without looking at the table; it was corrected after their first result. */
+static void test_sentences_seen_since(void **state CM_UNUSED)
+{
+        static const char *const splits[] = { "second", "third" };
+
+        for (size_t i = 0; i < CM_COUNT(splits); i++) {
+                struct tally tally = run_suite(splits[i]);
+
+                assert_true(tally.low + tally.grave > 40 && tally.benign > 28);
+                assert_int_equal(tally.low_found + tally.grave_found, tally.low + tally.grave);
+                assert_int_equal(tally.false_alarms, 0);
+        }
+}
+
+/* Written without looking at the table, which was not changed for them: what to expect of it. */
+static void test_held_sentences(void **state CM_UNUSED)
+{
+        struct tally tally = run_suite("held");
+
+        assert_true(tally.low + tally.grave >= 30 && tally.benign >= 20);
+        assert_true(tally.low_found >= FLOOR_LOW * tally.low);
+        assert_true(tally.grave_found >= FLOOR_GRAVE * tally.grave);
+        assert_true(tally.false_alarms <= FLOOR_FALSE * tally.benign);
+}
+
 /* ---- what hides words never hides them from us, and never breaks us */
 
 static void test_every_way_of_writing(void **state CM_UNUSED)
@@ -218,6 +246,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sentences_in_sight),
+                cmocka_unit_test(test_sentences_seen_since),
+                cmocka_unit_test(test_held_sentences),
                 cmocka_unit_test(test_every_way_of_writing),
                 cmocka_unit_test(test_levels_and_kinds),
                 cmocka_unit_test(test_denial),

@@ -36,7 +36,7 @@ struct planner_round {
 /* A message of the conversation before this one, oldest first. */
 struct planner_message {
         bool is_from_person;
-        struct cm_str text; /* processed: with pseudonyms */
+        struct cm_str text;
         const struct planner_round *rounds;
         size_t round_count;
         const struct cm_uuid *sources; /* memories that the reply rested on */
@@ -56,8 +56,9 @@ struct planner_context {
 };
 
 struct planner_input {
-        const struct chat_text *message; /* processed: with pseudonyms */
-        enum chat_language reply;        /* EN or HE */
+        const struct chat_text
+                *message; /* as it was written: what leaves the house is hidden by `openai` */
+        enum chat_language reply; /* EN or HE */
         struct planner_context context;
         const struct planner_message *recent;
         size_t recent_count;

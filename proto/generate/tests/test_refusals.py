@@ -49,6 +49,8 @@ SCHEMAS = {
     "{ $ref: '#/Thing', maxLength: 3 }": "x/maxLength: is not supported",
     "{ type: string, x-origin: 001.users }": 'x/x-origin: must be "<seed>.<entity>.<field>"',
     "{ type: string, x-origin: [] }": "x/x-origin: names no origin",
+    "{ type: object, additionalProperties: false, properties: { a: { type: string } }, x-tool: { name: a } }":
+        "x/x-tool: stands only at the top",
     "{ type: string, x-unknown: 1 }": "x/x-unknown: is not supported",
 }
 
@@ -203,4 +205,20 @@ def test_origins_name_tests(folder):
 def test_origins(folder, line, said):
     folder.write("tests/test_a.py", "def test_it(): pass\n")
     folder.write("proto/origins.yaml", line + "\n")
+    assert said in folder.refusal()
+
+
+TOOLS = {
+    "{ name: a, result: Thing }": "`writes` is missing",
+    "{ name: a, result: Thing, writes: 1 }": "writes: must be true or false",
+    "{ name: a, result: Nothing, writes: true }": "refers to",
+    "{ name: a, result: Thing, writes: true, more: 1 }": "more: is not supported",
+}
+
+
+@pytest.mark.parametrize(("tool", "said"), TOOLS.items())
+def test_tool(folder, tool, said):
+    shape = ("Shape: { type: object, description: x, additionalProperties: false, properties: { a: { type: string } }, "
+             f"x-tool: {tool} }}\n")
+    folder.write("proto/schemas/thing.yaml", FILES["schemas/thing.yaml"] + shape)
     assert said in folder.refusal()
