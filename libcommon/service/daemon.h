@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "service/service.h"
 #include "sys/fiber.h"
+#include "sys/progress.h"
 
 /*
  * Inside service/: the process and its workers.
@@ -33,6 +34,8 @@ struct worker {
         struct user_ref_cache *refs;
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
+        struct cm_progress relaying;
+        struct cm_progress consuming;
         atomic_bool news_posted; /* likewise: a look at the outbox is on its way to its thread */
         struct cm_fiber *fiber;
         bool ending;
