@@ -587,6 +587,36 @@ static void poison_in_a_batch_is_found(void **state CM_UNUSED)
         in_fiber(poison_in_a_batch_is_found_fiber);
 }
 
+#ifdef CM_FAULTS
+static void a_step_that_does_not_end_shows_fiber(void)
+{
+        struct cm_progress progress = { 0 };
+        struct cm_consumer_config config = { .group = "main-health",
+                                             .subscriptions = subscriptions,
+                                             .pg = pg,
+                                             .redis = redis,
+                                             .redis_url = server.url,
+                                             .lease_us = 400 * CM_MILLISECOND,
+                                             .progress = &progress,
+                                             .fault = CM_FAULT_HANG };
+
+        while (!cm_pg_is_ready(pg) || !cm_redis_is_ready(redis))
+                assert_int_equal(cm_fiber_sleep(CM_MILLISECOND), 0);
+        start_relay();
+        assert_int_equal(cm_consumer_start(loop, &config, &consumer), 0);
+        say(1, 1, 1);
+        while (cm_progress_age_us(&progress) < CM_SECOND) /* a read ends sooner */
+                assert_int_equal(cm_fiber_sleep(10 * CM_MILLISECOND), 0);
+        stop_both(); /* it is let go */
+        assert_int_equal(cm_progress_age_us(&progress), 0);
+}
+
+static void a_step_that_does_not_end_shows(void **state CM_UNUSED)
+{
+        in_fiber(a_step_that_does_not_end_shows_fiber);
+}
+#endif
+
 static void a_failure_that_passes_is_tried_again_fiber(void)
 {
         start_both();
@@ -697,6 +727,9 @@ int main(void)
                 TEST(poison_is_set_aside),
                 TEST(facts_of_one_read_go_together),
                 TEST(poison_in_a_batch_is_found),
+#ifdef CM_FAULTS
+                TEST(a_step_that_does_not_end_shows),
+#endif
                 TEST(a_failure_that_passes_is_tried_again),
                 TEST(one_relay_leads_and_another_follows),
                 TEST(a_foreign_entry_is_stepped_over),

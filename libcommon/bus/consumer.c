@@ -50,6 +50,7 @@ struct consumer_stream *consumer_stream_find(struct cm_consumer *consumer, struc
 static int pause_a_little(struct cm_consumer *consumer)
 {
         consumer_limit(CM_NEVER);
+        cm_progress_idle(consumer->config.progress);
         return consumer->is_stopping ? -CM_E_CANCELLED : cm_fiber_sleep(PAUSE_US);
 }
 
@@ -163,6 +164,7 @@ static int read_entries(struct cm_consumer *consumer, struct cm_redis_reply *rep
         for (size_t i = 0; i < keys; i++)
                 args[count++] = CM_STR(">");
         consumer_limit(block_us + consumer->config.lease_us);
+        cm_progress_step(consumer->config.progress);
         r = cm_redis_command(consumer->reader, &consumer->arena, args, count, reply_r);
         if (r == CM_REDIS_REFUSED)
                 cm_log(CM_LOG_WARN, "group not readable", CM_F_STR("reply", reply_r->text));
@@ -224,6 +226,7 @@ static int round_once(struct cm_consumer *consumer)
         int r = 0;
 
         consumer_limit(consumer->config.lease_us);
+        cm_progress_step(consumer->config.progress);
         if (!consumer->has_groups)
                 r = consumer_group_open(consumer);
         consumer->has_groups = r == 0;
@@ -255,6 +258,7 @@ static void work_fiber(void *arg)
                         break;
         }
         consumer->is_stopping = true;
+        cm_progress_idle(consumer->config.progress);
         consumer->fiber = NULL;
         consumer->fibers--;
         cm_cond_broadcast(&consumer->stopped);
@@ -307,6 +311,8 @@ static enum cm_consumer_fault asked_fault(void)
 
         if (cm_str_equal(asked, CM_STR("die-before-commit")))
                 return CM_FAULT_DIE_BEFORE_COMMIT;
+        if (cm_str_equal(asked, CM_STR("hang-consumer")))
+                return CM_FAULT_HANG;
         return cm_str_equal(asked, CM_STR("die-before-ack")) ? CM_FAULT_DIE_BEFORE_ACK
                                                              : CM_FAULT_NONE;
 }
@@ -351,6 +357,8 @@ int cm_consumer_start(struct cm_loop *loop, const struct cm_consumer_config *con
         consumer->loop = loop;
         consumer->config = *config;
         complete(&consumer->config);
+        if (!consumer->config.progress)
+                consumer->config.progress = &consumer->own_progress;
         cm_cond_init(&consumer->stopped);
         cm_arena_init(&consumer->names, 1024);
         cm_arena_init(&consumer->arena, ARENA_BLOCK);

@@ -4,6 +4,7 @@
 #include "store/mongo.h"
 #include "store/pg.h"
 #include "store/redis.h"
+#include "sys/progress.h"
 
 /*
  * A consumer of other services' events: the service's group on their streams. Each batch runs in
@@ -23,8 +24,8 @@
  */
 struct cm_delivery {
         const struct cm_event *event;
-        struct cm_pg_tx *tx; /* the inbox transaction, scoped to the batch's subjects: the effect
-                                belongs in it. NULL with documents */
+        struct cm_pg_tx *tx;    /* the inbox transaction, scoped to the batch's subjects: the effect
+                                   belongs in it. NULL with documents */
         struct cm_mongo *mongo; /* with documents: see struct cm_consumer_config */
         struct cm_arena *arena;
         void *service; /* the worker's service object */
@@ -53,17 +54,19 @@ struct cm_subscription {
 /* A table of subscriptions ends with stream NULL. */
 
 /* Ways to die that tests ask for, in builds with CM_FAULTS only: by the configuration, or for a
- * whole daemon by TEST_FAULT=die-before-commit or die-before-ack in its environment. */
+ * whole daemon by TEST_FAULT=die-before-commit, die-before-ack or hang-consumer in its environment.
+ */
 enum cm_consumer_fault {
         CM_FAULT_NONE,
         CM_FAULT_DIE_BEFORE_COMMIT,
         CM_FAULT_DIE_BEFORE_ACK, /* after the commit */
+        CM_FAULT_HANG,           /* with the first batch, until it is stopped */
 };
 
 struct cm_consumer_config {
         const char *group; /* "main-health": the service */
         const struct cm_subscription *subscriptions;
-        struct cm_pg *pg;             /* needs tx_connections */
+        struct cm_pg *pg; /* needs tx_connections */
         /* Instead of pg, for a service that keeps documents. There is no transaction: the inbox has
          * an event's entry after its effect, so that a crash between the two repeats the effect
          * instead of losing it. Handlers must be idempotent, by a version or the event's id in the
@@ -77,6 +80,8 @@ struct cm_consumer_config {
         int64_t lease_us;             /* work that shows no life is another's after; 0: 5 s */
         int max_attempts;             /* 0: 5 */
         int64_t keep_us;              /* inbox rows; 0: 30 days */
+        struct cm_progress *progress; /* kept up to date, for liveness; a step is a read, a batch or
+                                         one handler. May be NULL */
         enum cm_consumer_fault fault;
 };
 

@@ -42,6 +42,16 @@ static void die(const struct cm_consumer *consumer, enum cm_consumer_fault fault
 #endif
 }
 
+static void hang(const struct cm_consumer *consumer)
+{
+#ifdef CM_FAULTS
+        while (consumer->config.fault == CM_FAULT_HANG && !consumer->is_stopping)
+                (void)!cm_fiber_sleep(10 * CM_MILLISECOND);
+#else
+        (void)consumer;
+#endif
+}
+
 static bool is_machinery(int r)
 {
         return r == -CM_E_UNAVAILABLE || r == -CM_E_UNCERTAIN || r == -CM_E_DEADLINE ||
@@ -166,6 +176,7 @@ static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
                 if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
                         news[found++] = &entries[i];
         for (size_t i = 0, length; i < found; i += length) {
+                cm_progress_step(consumer->config.progress);
                 length = length_of_run(news + i, found - i);
                 *said_r = handle(consumer, tx, news + i, length);
                 if (*said_r)
@@ -183,6 +194,7 @@ static int run(struct cm_consumer *consumer, struct consumer_entry *entries, siz
         struct cm_uuid *users;
         int r;
 
+        cm_progress_step(consumer->config.progress);
         cm_arena_reset(&consumer->attempt);
         users = cm_arena_array(&consumer->attempt, count, sizeof(*users));
         scope.count = collect_users(entries, count, users);
@@ -192,6 +204,7 @@ static int run(struct cm_consumer *consumer, struct consumer_entry *entries, siz
         if (r)
                 return r;
         consumer_limit(CM_NEVER); /* a handler takes what it needs; the heartbeat goes on */
+        hang(consumer);
         r = run_handlers(consumer, tx, entries, count, said_r);
         if (r)
                 return r;

@@ -98,10 +98,9 @@ int consumer_documents_begin(struct cm_consumer *consumer, struct consumer_entry
         for (size_t i = 0; i < count; i++) {
                 entries[i].is_new = false;
                 if (r == 0 && entries[i].fate == ENTRY_EFFECT)
-                        entries[i].is_new =
-                                !is_known(&known,
-                                          entry_id(&consumer->attempt, &entries[i].event)) &&
-                                !came_before(entries, i);
+                        entries[i].is_new = !is_known(&known, entry_id(&consumer->attempt,
+                                                                       &entries[i].event)) &&
+                                            !came_before(entries, i);
         }
         return r;
 }

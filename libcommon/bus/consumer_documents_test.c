@@ -122,9 +122,11 @@ static void start_consumer(enum cm_consumer_fault fault)
 
 static void start_relay(void)
 {
-        const struct cm_relay_config config = {
-                .service = "things", .mongo = mongo, .collections = collections, .redis = redis
-        };
+        const struct cm_relay_config config = { .service = "things",
+                                                .mongo = mongo,
+                                                .collections = collections,
+                                                .lease_us = 1500 * CM_MILLISECOND,
+                                                .redis = redis };
 
         assert_int_equal(cm_relay_start(loop, &config, &relay), 0);
 }

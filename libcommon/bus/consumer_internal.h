@@ -66,6 +66,7 @@ struct cm_consumer {
         int64_t next_claim_us;
         int64_t next_prune_us;
 
+        struct cm_progress own_progress; /* when nobody wants to know */
         struct cm_fiber *fiber;
         struct cm_cond stopped;
         bool is_stopping;

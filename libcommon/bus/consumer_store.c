@@ -112,7 +112,7 @@ static void put_effects(struct cm_pg_params *params, const struct consumer_entry
 }
 
 static int pg_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
-                         struct consumer_entry *entries, size_t count, struct cm_pg_tx **tx_r)
+                    struct consumer_entry *entries, size_t count, struct cm_pg_tx **tx_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
@@ -180,7 +180,7 @@ static void put_ranges(struct cm_pg_params *params, const struct consumer_range 
 }
 
 static int pg_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
-                          const struct consumer_entry *entries, size_t count)
+                     const struct consumer_entry *entries, size_t count)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         const struct cm_pg_flight_item item = { &done, &params, NULL };
@@ -220,9 +220,8 @@ static int read_ranges(struct cm_pg_tx *tx, const struct cm_pg_params *stream,
         return 0;
 }
 
-static int pg_advance(struct cm_consumer *consumer, struct cm_str stream,
-                           struct cm_arena *arena, int64_t *position_r,
-                           struct consumer_range **beyond_r, size_t *count_r)
+static int pg_advance(struct cm_consumer *consumer, struct cm_str stream, struct cm_arena *arena,
+                      int64_t *position_r, struct consumer_range **beyond_r, size_t *count_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params name = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params moved = { 0 };

@@ -1,5 +1,7 @@
 #include "bus/relay.h"
 
+#include <stdlib.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 #include "bus/outbox.h"
@@ -34,8 +36,9 @@ static struct cm_metric published =
 static struct cm_metric leading =
         CM_GAUGE("salus_relay_leading", "1 while this process' relay leads");
 
-void relay_limit(void)
+void relay_limit(struct cm_relay *relay)
 {
+        cm_progress_step(relay->config.progress);
         cm_fiber_set_deadline(cm_monotonic_us() + STEP_LIMIT_US);
 }
 
@@ -49,6 +52,7 @@ static void nap(struct cm_relay *relay, int64_t duration_us)
         if (relay->has_news || relay->was_told || relay->is_stopping || duration_us <= 0)
                 return;
         before = cm_fiber_set_deadline(until);
+        cm_progress_idle(relay->config.progress);
         (void)!cm_cond_wait(&relay->woken);
         cm_fiber_set_deadline(before);
 }
@@ -88,14 +92,31 @@ void cm_relay_wake(struct cm_relay *relay)
                 cm_loop_post(relay->loop, on_posted_wake, relay);
 }
 
+/* A fault that tests ask for. */
+static void hang(const struct cm_relay *relay)
+{
+#ifdef CM_FAULTS
+        if (relay->config.hangs ||
+            cm_str_equal(cm_str_from(getenv("TEST_FAULT")), CM_STR("hang-relay"))) {
+                (void)cm_fiber_set_deadline(CM_NEVER);
+                while (!relay->is_stopping)
+                        (void)!cm_fiber_sleep(10 * CM_MILLISECOND);
+        }
+#else
+        (void)relay;
+#endif
+}
+
 /* ---- leading */
 
 /* Publishes all that may be published now. Returns how many, or an error or outcome. */
 static int publish_new(struct cm_relay *relay, size_t *count_r)
 {
         struct relay_batch batch = { 0 };
-        int r = relay->store->take(relay, &batch);
+        int r;
 
+        hang(relay);
+        r = relay->store->take(relay, &batch);
         if (r == 0)
                 r = relay_publish(relay, &batch);
         if (r == 0 && relay->config.mirrors)
@@ -130,7 +151,7 @@ static int follow_outbox(struct cm_relay *relay)
                 int64_t left;
 
                 relay->has_news = relay->was_told = false;
-                relay_limit();
+                relay_limit(relay);
                 r = publish_new(relay, &count);
                 if (r == 0)
                         r = tick(relay);
@@ -153,7 +174,7 @@ static int lead(struct cm_relay *relay)
 {
         int r;
 
-        relay_limit();
+        relay_limit(relay);
         r = relay->store->lead(relay);
         if (r)
                 return r;
@@ -184,7 +205,7 @@ static void stand_by(struct cm_relay *relay)
                 relay->was_told = false;
                 if (relay->has_news) {
                         relay->has_news = false;
-                        relay_limit();
+                        relay_limit(relay);
                         if (relay->store->tell(relay))
                                 return;
                 }
@@ -215,8 +236,9 @@ static void relay_fiber(void *arg)
                 else if (r < 0)
                         rest(relay);
         }
-        relay_limit();
+        relay_limit(relay);
         relay->store->resign(relay);
+        cm_progress_idle(relay->config.progress);
         relay->has_ended = true;
         wake(relay);
 }
@@ -246,6 +268,7 @@ int cm_relay_start(struct cm_loop *loop, const struct cm_relay_config *config,
         relay->config.keep_us = config->keep_us ? config->keep_us : KEEP_US;
         relay->config.window = config->window ? config->window : WINDOW;
         relay->config.silent_us = config->silent_us ? config->silent_us : SILENT_US;
+        relay->config.progress = config->progress ? config->progress : &relay->own_progress;
         cm_list_init(&relay->groups);
         cm_cond_init(&relay->woken);
         cm_arena_init(&relay->keys, 512);

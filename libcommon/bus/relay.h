@@ -4,6 +4,7 @@
 #include "store/mongo.h"
 #include "store/redis.h"
 #include "sys/loop.h"
+#include "sys/progress.h"
 
 /*
  * The relay moves what the outbox holds to the stream `s1:events:<service>`. Of all the relays of a
@@ -21,12 +22,19 @@ struct cm_relay_config {
                 *conninfo; /* of the service's database; the relay opens connections of its own */
         struct cm_mongo *mongo; /* instead: the outbox is inside documents (outbox_document.h) */
         const char *const *collections; /* whose documents may have events; ends with NULL */
+        int64_t lease_us; /* with documents: a leader that says nothing for so long is replaced; 0:
+                           * 5 s
+                           */
         struct cm_redis *redis; /* the worker's commands on the bus */
         int64_t keep_us; /* outbox rows are kept at least as long after they were sent; 0: 7 days */
         int64_t window;  /* positions that stay in the stream behind the slowest group; 0: 1000 */
         int64_t silent_us; /* a group that says nothing for so long is not waited for; 0: 24 hours
                             */
         bool mirrors;      /* says each fact on its topic, for apps that listen to Redis */
+        struct cm_progress *progress; /* kept up to date, for liveness; a step gives up on a silent
+                                         server after 20 s. May be NULL */
+        bool hangs; /* for tests, in builds with CM_FAULTS only; TEST_FAULT=hang-relay likewise: the
+                       first step never ends */
 };
 
 /* Starts the relay's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong is

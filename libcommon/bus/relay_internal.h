@@ -40,10 +40,10 @@ struct cm_relay {
         struct cm_loop *loop;
         struct cm_relay_config config;
         const struct relay_store_ops *store;
-        struct cm_pg *pg;                    /* relay_store.c's */
+        struct cm_pg *pg;                  /* relay_store.c's */
         struct relay_documents *documents; /* relay_documents.c's */
-        struct cm_str stream;  /* s1:events:<service> */
-        struct cm_str missing; /* s1:missing:<service> */
+        struct cm_str stream;              /* s1:events:<service> */
+        struct cm_str missing;             /* s1:missing:<service> */
         struct cm_arena keys;
         struct cm_arena arena; /* of the present step */
 
@@ -63,6 +63,7 @@ struct cm_relay {
         bool has_ended;
         _Atomic bool wake_posted;
 
+        struct cm_progress own_progress; /* when nobody wants to know */
         struct cm_metric *published;
 };
 
@@ -73,18 +74,18 @@ struct relay_batch {
 };
 void relay_batch_clear(struct relay_batch *batch);
 
-/* Gives the next step its time, so that a server that says nothing stops it. */
-void relay_limit(void);
+/* Begins the next step and gives it its time, so that a server that says nothing stops it. */
+void relay_limit(struct cm_relay *relay);
 
 /*
- * The outbox, in PostgreSQL (relay_store.c) or inside documents (relay_documents.c). All but open and
- * close suspend.
+ * The outbox, in PostgreSQL (relay_store.c) or inside documents (relay_documents.c). All but open
+ * and close suspend.
  */
 struct relay_store_ops {
         int64_t most_nap_us; /* it wants to be asked so often */
         int (*open)(struct cm_relay *relay);
         void (*close)(struct cm_relay *relay); /* also when open failed */
-        int (*lead)(struct cm_relay *relay); /* 0 or RELAY_NOT_LEADING */
+        int (*lead)(struct cm_relay *relay);   /* 0 or RELAY_NOT_LEADING */
         int (*still_leads)(struct cm_relay *relay);
         void (*resign)(struct cm_relay *relay);
         /* Gives the next events their positions, records that, moves the cursor. */

@@ -129,7 +129,7 @@ static int resend(struct cm_relay *relay, int64_t head)
                        CM_F_TEXT("stream", relay->config.service), CM_F_INT("head", head),
                        CM_F_INT("from", next), CM_F_INT("to", last));
         while (r == 0 && next <= last && !relay->is_stopping) {
-                relay_limit();
+                relay_limit(relay);
                 r = resend_step(relay, next);
                 if (r == 0)
                         r = relay->store->next(relay, next + RESEND_STEP, &next);

@@ -301,8 +301,7 @@ static int pg_take(struct cm_relay *relay, struct relay_batch *batch_r)
         return 0;
 }
 
-static int pg_read(struct cm_relay *relay, int64_t first, int64_t last,
-                     struct relay_batch *batch_r)
+static int pg_read(struct cm_relay *relay, int64_t first, int64_t last, struct relay_batch *batch_r)
 {
         const int64_t numbers[] = { first, last };
         int r = expect_none(
@@ -323,8 +322,7 @@ static int pg_next(struct cm_relay *relay, int64_t from, int64_t *position_r)
         return r;
 }
 
-static int pg_preview(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r,
-                        bool *found_r)
+static int pg_preview(struct cm_relay *relay, int64_t position, struct cm_uuid *id_r, bool *found_r)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         const struct relay_cursor *cursor = &relay->cursor;

@@ -48,6 +48,7 @@ static int start_relay(struct worker *worker)
                 .service = worker->public.service->name,
                 .conninfo = worker->daemon->settings->database_url,
                 .redis = worker->public.bus,
+                .progress = &worker->relaying,
                 .mongo = worker->public.mongo,
                 .collections = documents ? documents->outboxes : NULL,
                 .mirrors = worker->daemon->settings->mirror_topics,
@@ -66,6 +67,7 @@ static int start_consumer(struct worker *worker)
                 .redis = worker->public.bus,
                 .redis_url = worker->daemon->settings->redis_url,
                 .service = worker->public.object,
+                .progress = &worker->consuming,
         };
 
         return cm_consumer_start(worker->public.loop, &config, &worker->consumer);

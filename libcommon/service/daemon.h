@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "service/service.h"
 #include "sys/fiber.h"
+#include "sys/progress.h"
 
 /*
  * Inside service/: the process and its workers.
@@ -35,6 +36,8 @@ struct worker {
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
         struct cm_rpc_server *callee; /* each worker's, of a service that answers calls */
+        struct cm_progress relaying;
+        struct cm_progress consuming;
         atomic_bool news_posted; /* likewise: a look at the outbox is on its way to its thread */
         struct cm_fiber *fiber;
         bool ending;

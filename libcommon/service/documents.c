@@ -12,9 +12,9 @@
  * The version of a database is one document. It is raised after each step, on the condition that it
  * is what the step began with, so that two who migrate at a time do not count twice.
  */
-#define CONNECT_US   (5 * CM_SECOND)
-#define AWAIT_US     (30 * CM_SECOND)
-#define STACK_SIZE   (64 * 1024)
+#define CONNECT_US    (5 * CM_SECOND)
+#define AWAIT_US      (30 * CM_SECOND)
+#define STACK_SIZE    (64 * 1024)
 #define FIRST_VERSION 1
 
 static const struct cm_collection versions = { .name = "schema", .schema = &store_version_schema };

@@ -77,8 +77,7 @@ static void indexes_are_made(void)
         struct outbox_group one = { .id = CM_STR("1") }, twin = { .id = CM_STR("2") };
 
         assert_int_equal(cm_mongo_insert(mongo, &groups, one.id, &one, NULL), 0);
-        assert_int_equal(cm_mongo_insert(mongo, &groups, twin.id, &twin, NULL),
-                         CM_MONGO_DUPLICATE);
+        assert_int_equal(cm_mongo_insert(mongo, &groups, twin.id, &twin, NULL), CM_MONGO_DUPLICATE);
 }
 
 static void put(const struct cm_uuid *id, int64_t version, const char *zone)

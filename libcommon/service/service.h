@@ -26,7 +26,7 @@ struct cm_worker {
         int index;
         struct cm_loop *loop;
         const struct cm_service *service;
-        const void *settings; /* the service's own settings struct */
+        const void *settings;   /* the service's own settings struct */
         struct cm_pg *pg;       /* NULL with documents */
         struct cm_mongo *mongo; /* with documents: the process' */
         struct cm_redis *bus;

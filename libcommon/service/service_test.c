@@ -95,6 +95,50 @@ static const struct cm_service toy = { .name = "toy",
                                        .routes = &toy_routes,
                                        .user_refs = true };
 
+/* One that publishes: a row of the outbox, and no notification. */
+
+static const struct cm_pg_statement say = {
+        .name = "say",
+        .sql = "INSERT INTO outbox (payload, event_count) VALUES (jsonb_build_array("
+               "jsonb_build_object('id', gen_random_uuid(), 'source', '/salus/toy', 'type',"
+               " 'toy.said.v1', 'time', clock_timestamp(), 'data', '{}'::jsonb)), 1)",
+        .writes = true,
+};
+
+static int toy_say(struct cm_request *request, CM_UNUSED const void *params,
+                   CM_UNUSED const void *in)
+{
+        struct cm_worker *worker = cm_request_service(request);
+        int r = cm_pg_query(worker->pg, NULL, &say, NULL, NULL);
+
+        if (r)
+                return r;
+        cm_worker_wake_relay(worker);
+        return cm_reply_empty(request, 204);
+}
+
+static int own_worker(struct cm_worker *worker)
+{
+        worker->object = worker;
+        return 0;
+}
+
+static const struct cm_route speaker_items[] = {
+        { .method = "GET", .path = "/v1/say", .operation = "toy_say", .call = toy_say },
+};
+static const struct cm_routes speaker_routes = { speaker_items, CM_COUNT(speaker_items), "{}" };
+static struct cm_migration outbox_migration = { 1, "outbox", NULL /* outbox.up.sql */, NULL };
+static const struct cm_migrations outbox_migrations = { &outbox_migration, 1 };
+static const struct cm_service speaker = { .name = "toy",
+                                           .program = "salus-toy",
+                                           .settings = toy_settings,
+                                           .settings_size = sizeof(struct cm_service_settings),
+                                           .migrations = &outbox_migrations,
+                                           .routes = &speaker_routes,
+                                           .publishes = true,
+                                           .worker_start = own_worker };
+static const struct cm_service *served = &toy;
+
 /* ---- the servers, and what the test does to them */
 
 static char database[512]; /* conninfo */
@@ -190,6 +234,11 @@ static int set_up(void **state CM_UNUSED)
         assert_non_null(address);
         if (!toy_migration_items[0].up)
                 toy_migration_items[0].up = read_text("libcommon/service/user_refs.up.sql");
+        if (!outbox_migration.up)
+                outbox_migration.up = read_text("libcommon/bus/outbox.up.sql");
+        if (!outbox_migration.down)
+                outbox_migration.down = read_text("libcommon/bus/outbox.down.sql");
+        served = &toy;
         snprintf(sql, sizeof(sql), "CREATE DATABASE service_%d_%d", (int)getpid(), ++number);
         execute(getenv("TEST_POSTGRES"), sql);
         snprintf(database, sizeof(database), "%s dbname=service_%d_%d", getenv("TEST_POSTGRES"),
@@ -221,7 +270,7 @@ static pid_t start(const char *command, const char *argument)
         if (pid == 0) {
                 char *argv[] = { (char *)"salus-toy", (char *)command, (char *)argument, NULL };
 
-                exit(cm_service_main(&toy, argument ? 3 : command ? 2 : 1, argv));
+                exit(cm_service_main(served, argument ? 3 : command ? 2 : 1, argv));
         }
         daemon_pid = pid;
         return pid;
@@ -588,6 +637,39 @@ static void commands(void **state CM_UNUSED)
         unsetenv("SALUS_UNHEARD_OF");
 }
 
+static int64_t length_of_stream(void)
+{
+        redisReply *reply = redisCommand(redis, "XLEN s1:events:toy");
+        int64_t length;
+
+        assert_non_null(reply);
+        length = reply->integer;
+        freeReplyObject(reply);
+        return length;
+}
+
+/* Both workers say something, to the last moment. */
+static void what_any_worker_says_is_published(void **state CM_UNUSED)
+{
+        int64_t said = 0, limit = cm_monotonic_us() + 20 * CM_SECOND;
+        struct reply health;
+        pid_t pid;
+
+        served = &speaker;
+        tell_redis("DEL s1:events:toy");
+        pid = start_ready();
+        for (; said < 50; said++)
+                assert_int_equal(status_of("/v1/say", NULL), 204);
+        while (length_of_stream() < said && cm_monotonic_us() < limit)
+                usleep(2000);
+        assert_int_equal(length_of_stream(), said);
+        get("/healthz", NULL, &health);
+        assert_int_equal(health.status, 200);
+        assert_non_null(strstr(health.text, "\"relay\":\"ok\""));
+        assert_int_equal(status_of("/v1/say", NULL), 204);
+        stop(pid);
+}
+
 /* Figures: printed, and held to what the issue promises with room for a busy machine. */
 static void it_starts_quickly_and_is_small(void **state CM_UNUSED)
 {
@@ -631,6 +713,7 @@ int main(void)
                 TEST(a_request_under_way_is_finished),
                 TEST(a_lame_duck_serves_and_says_so),
                 TEST(what_does_not_end_is_left),
+                TEST(what_any_worker_says_is_published),
                 TEST(it_starts_quickly_and_is_small),
         };
 

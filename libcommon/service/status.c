@@ -7,13 +7,14 @@
 #include "sys/metrics.h"
 
 /*
- * Three questions, and each answer is for somebody else. /healthz: does every loop still turn? A
- * "no" means: kill it. It never asks a dependency. /readyz: may requests come here? /metrics: what
+ * Three questions, and each answer is for somebody else. /healthz: does every loop still turn, and
+ * do relay and consumer come to the end of their steps? A "no" means: kill it. It never asks a
+ * dependency, and a step that fails has ended. /readyz: may requests come here? /metrics: what
  * has been going on?
  *
- * A dependency that is needed to begin counts until it was there once. After that its own store alone
- * decides: without the bus a service goes on with its own data, and taking all replicas out because
- * Redis restarts would turn a delay into an outage.
+ * A dependency that is needed to begin counts until it was there once. After that its own store
+ * alone decides: without the bus a service goes on with its own data, and taking all replicas out
+ * because Redis restarts would turn a delay into an outage.
  */
 #define STUCK_US (10 * CM_SECOND) /* a loop turns at least once a second */
 
@@ -171,6 +172,21 @@ static bool moves(const struct worker *worker)
                cm_monotonic_us() - cm_loop_heartbeat_us(worker->public.loop) < STUCK_US;
 }
 
+static bool relays(const struct worker *worker)
+{
+        return cm_progress_age_us(&worker->relaying) < worker->daemon->settings->stuck_after_us;
+}
+
+static bool consumes(const struct worker *worker)
+{
+        return cm_progress_age_us(&worker->consuming) < worker->daemon->settings->stuck_after_us;
+}
+
+static struct cm_str health_of(bool moving)
+{
+        return moving ? CM_STR("ok") : CM_STR("stuck");
+}
+
 static int healthz(struct cm_request *request, CM_UNUSED const void *params,
                    CM_UNUSED const void *in)
 {
@@ -179,14 +195,22 @@ static int healthz(struct cm_request *request, CM_UNUSED const void *params,
         struct cm_buf body = { 0 };
         bool alive;
 
-        alive = all(daemon, moves);
+        alive = all(daemon, moves) && all(daemon, relays) && all(daemon, consumes);
         cm_json_writer_init(&writer, &body);
         reply_head(&writer, daemon, alive ? "ok" : "stuck");
         cm_json_key(&writer, "workers");
         cm_json_array(&writer);
         for (size_t i = 0; i < daemon->worker_count; i++)
-                cm_json_text(&writer, moves(&daemon->workers[i]) ? CM_STR("ok") : CM_STR("stuck"));
+                cm_json_text(&writer, health_of(moves(&daemon->workers[i])));
         cm_json_array_end(&writer);
+        if (daemon->service->publishes) {
+                cm_json_key(&writer, "relay");
+                cm_json_text(&writer, health_of(all(daemon, relays)));
+        }
+        if (daemon->service->subscriptions) {
+                cm_json_key(&writer, "consumer");
+                cm_json_text(&writer, health_of(all(daemon, consumes)));
+        }
         cm_json_object_end(&writer);
         return reply(request, alive ? 200 : 503, &body);
 }

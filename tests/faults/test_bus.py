@@ -7,7 +7,9 @@ import sys
 import time
 import uuid
 
+import httpx
 import pytest
+from support import client
 from support.ledger import Ledger
 from support.paths import BUILD, ROOT
 from support.waiting import eventually
@@ -190,4 +192,39 @@ def test_12_group_and_stream_are_taken_from_under_the_readers(ledger, health, bu
     time.sleep(3)  # what is counted
     assert (reads() - before) / (time.monotonic() - start) < 10
     ledger.make(100)
+    ledger.check()
+
+
+def liveness(daemon) -> tuple[int, dict]:
+    answer = httpx.get(f"{daemon.url}/healthz", timeout=5)
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.parametrize(("service", "part", "where"), [("auth", "relay", "hang-relay"), ("main-health", "consumer", "hang-consumer")])
+def test_liveness_sees_a_step_that_does_not_end(private_stack, service, part, where):
+    if service == "main-health":
+        client.register(private_stack.daemon("auth").url)  # something to hang with
+    hanging = private_stack.daemon(service, TEST_FAULT=where, SALUS_STUCK_AFTER="1s")
+    eventually(lambda: liveness(hanging)[0] == 503, within=20, what=f"the {part} is seen to be stuck")
+    assert liveness(hanging)[1][part] == "stuck"
+    assert set(liveness(hanging)[1]["workers"]) == {"ok"}
+    assert hanging.is_ready()
+
+
+def test_liveness_never_asks_a_dependency(private_stack, ledger):
+    health = private_stack.daemon("main-health", SALUS_STUCK_AFTER="2s")
+    auth = private_stack.daemon("auth", name="auth-2", SALUS_STUCK_AFTER="2s")
+    ledger.make(20)
+    ledger.check()
+    for store in (private_stack.bus, private_stack.postgres):
+        store.kill()
+        end = time.monotonic() + 6  # the fault: away for so long
+        while time.monotonic() < end:
+            for daemon in (auth, health):
+                status, body = liveness(daemon)
+                assert status == 200, body
+            time.sleep(0.1)
+        store.start()
+        eventually(lambda: auth.is_ready() and health.is_ready(), within=20, what="both are back")
+    ledger.make(20)
     ledger.check()
