@@ -9,7 +9,7 @@ umask 022
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 PORT_BASE=${SALUS_PORT_BASE:-7100}
 BUILD=${SALUS_BUILD:-release}
-ALL_SERVICES=(auth main-health)
+ALL_SERVICES=(auth main-health chat)
 
 say() { printf '%s\n' "$@"; } # one line an argument
 step() { printf '· %s\n' "$*"; }
@@ -35,6 +35,7 @@ service_port() {
   case $1 in
   auth) echo $((PORT_BASE + 1)) ;;
   main-health) echo $((PORT_BASE + 2)) ;;
+  chat) echo $((PORT_BASE + 3)) ;;
   *) die "no service is called '$1'; there are: ${ALL_SERVICES[*]}" ;;
   esac
 }

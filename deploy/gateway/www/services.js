@@ -2,6 +2,7 @@
 export const services = [
   { name: "auth", job: "Who somebody is, and what they may do." },
   { name: "main-health", job: "The health record: events first, everything else derived." },
+  { name: "chat", job: "Conversations with the companion." },
 ];
 
 // Makes an element: element("a", { href: "/" }, "text", otherElement, …). Text is never taken for markup.
