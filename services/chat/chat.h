@@ -2,6 +2,7 @@
 #include "bus/event_log.h"
 #include "crisis.h"
 #include "help.h"
+#include "http/client.h"
 #include "planner.h"
 #include "sentiment.h"
 #include "service/service.h"
@@ -18,7 +19,10 @@ struct chat {
         struct crisis_detector *crisis;
         struct help *help;
         struct sentiment *sentiment;
-        struct planner *planner;
+        struct planner *planner;  /* by SALUS_PLANNER */
+        struct planner *rules;    /* the same, or who answers while a model is gone */
+        struct cm_client *client; /* of a model; NULL without */
+        struct provider *provider;
         struct cm_list replies; /* being made: struct reply */
         size_t reply_count;
         bool is_ending;

@@ -136,8 +136,8 @@ static struct cm_str seal_place(struct cm_request *request, struct cm_str filter
 
         memcpy(place, &last->updated_at, sizeof(last->updated_at));
         memcpy(place + sizeof(last->updated_at), last->id.data, len);
-        return cm_request_cursor_seal(
-                request, filters, (struct cm_str){ place, sizeof(last->updated_at) + len });
+        return cm_request_cursor_seal(request, filters,
+                                      (struct cm_str){ place, sizeof(last->updated_at) + len });
 }
 
 static int reply_list(struct cm_request *request, struct cm_str filters,

@@ -67,9 +67,8 @@ static int repeated(const struct message_append *in, const struct message_docume
                     struct message_document *message_r)
 {
         *message_r = *known;
-        return cm_str_equal(known->request_digest, in->message.request_digest)
-                       ? MESSAGE_REPEATED
-                       : MESSAGE_KEY_REUSED;
+        return cm_str_equal(known->request_digest, in->message.request_digest) ? MESSAGE_REPEATED
+                                                                               : MESSAGE_KEY_REUSED;
 }
 
 static size_t make_events(struct cm_arena *arena, const struct message_append *in,
@@ -95,8 +94,7 @@ static size_t make_events(struct cm_arena *arena, const struct message_append *i
         return 2;
 }
 
-static void make_pair(const struct message_append *in, int64_t seq,
-                      struct message_document pair[2])
+static void make_pair(const struct message_append *in, int64_t seq, struct message_document pair[2])
 {
         pair[0] = in->message;
         pair[0].id = cm_uuid7(in->message.created_at);
@@ -180,8 +178,8 @@ static int look_for_key(struct chat *chat, struct cm_arena *arena, const struct 
         return r < 0 ? r : 0;
 }
 
-int message_store_append(struct chat *chat, struct cm_arena *arena,
-                         const struct message_append *in, struct message_document *message_r)
+int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                         struct message_document *message_r)
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
         struct cm_uuid conversation_id;
@@ -272,9 +270,9 @@ int message_store_finish(struct chat *chat, struct cm_arena *arena,
         int r;
 
         CM_FILTER_IS(&filter, message_page_document, id, &id);
-        cm_filter_compare(
-                &filter, CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
-                CM_COMPARE_IS, &reply->id);
+        cm_filter_compare(&filter,
+                          CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
+                          CM_COMPARE_IS, &reply->id);
         cm_filter_compare(
                 &filter,
                 CM_ITEM_FIELD(message_page_document, messages, at, message_document, state),

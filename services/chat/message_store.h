@@ -19,7 +19,8 @@ struct message_append {
         const struct conversation_document *conversation;
         struct message_document message; /* as it is said; id and seq are given here. key absent:
                                             each attempt is one of its own */
-        const struct chat_crisis *crisis; /* crisis.detected goes with it, unless its level is none */
+        const struct chat_crisis
+                *crisis; /* crisis.detected goes with it, unless its level is none */
 };
 
 /*
@@ -27,8 +28,7 @@ struct message_append {
  * MESSAGE_REPEATED with the message as stored, whose reply_id and seq + 1 are the reply's;
  * MESSAGE_KEY_REUSED. A key is known for at least 32 further messages.
  */
-int message_store_append(struct chat *chat, struct cm_arena *arena,
-                         const struct message_append *in,
+int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
                          struct message_document *message_r) CM_MUST_CHECK;
 
 /* The message at a place; MESSAGE_NONE. */

@@ -11,9 +11,8 @@ static bool read_call(struct cm_arena *arena, const struct tool_call_document *k
         if (chat_tool_call_read(arena, kept->name, kept->arguments, call, &why))
                 return false;
         call->id = kept->id;
-        *result = (struct chat_tool_result){
-                .status = (enum chat_result_status)(kept->status - TOOL_STATUS_DONE)
-        };
+        *result = (struct chat_tool_result){ .status = (enum chat_result_status)(
+                                                     kept->status - TOOL_STATUS_DONE) };
         if (kept->has_result == CM_PRESENT)
                 *result = chat_tool_result_read(arena, call->tool, kept->result);
         return true;

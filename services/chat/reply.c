@@ -26,8 +26,10 @@
 #define LEAVE_US   (2 * CM_SECOND) /* of a worker's end, for storing what was cut off */
 
 static struct cm_metric running = CM_GAUGE("salus_chat_replies_running", "Replies being made");
-static struct cm_metric first_token =
-        CM_HISTOGRAM("salus_chat_first_token_seconds", "From a message to the first text of its reply");
+static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_seconds",
+                                                   "From a message to the first text of its reply");
+static struct cm_metric fallbacks = CM_COUNTER(
+        "salus_chat_model_fallbacks_total", "Replies that rules made because the model was gone");
 static const struct cm_metric ended =
         CM_COUNTER("salus_chat_replies_total", "Replies that ended, by how");
 
@@ -147,8 +149,9 @@ static int run_tool(struct reply *reply, const struct tool_scene *scene, int64_t
         return say(reply, &reply_event_tool, &event);
 }
 
-static int run_round(struct reply *reply, const struct tool_scene *scene, int64_t round,
-                     const struct planner_step *step, struct planner_run *run)
+static int run_round(struct reply *reply, const struct planner_ops *ops,
+                     const struct tool_scene *scene, int64_t round, const struct planner_step *step,
+                     struct planner_run *run)
 {
         struct chat_tool_result *results =
                 cm_arena_array(&reply->arena, step->call_count, sizeof(*results));
@@ -159,16 +162,17 @@ static int run_round(struct reply *reply, const struct tool_scene *scene, int64_
         for (size_t i = 0; i < step->call_count && r == 0; i++)
                 r = run_tool(reply, scene, round, &step->calls[i], &results[i]);
         if (r == 0)
-                reply->chat->planner->ops->answer(run, results);
+                ops->answer(run, results);
         return r;
 }
 
-static void note_finish(struct reply *reply, const struct planner_step *step)
+static void note_finish(struct reply *reply, const struct planner_ops *ops,
+                        const struct planner_step *step)
 {
         struct message_document *out = &reply->out;
 
         out->has_model_used = CM_PRESENT;
-        out->model_used = cm_str_from(reply->chat->planner->ops->name);
+        out->model_used = cm_str_from(ops->name);
         if (step->prompt_tokens + step->completion_tokens > 0) {
                 out->has_tokens_used = CM_PRESENT;
                 out->tokens_used = step->prompt_tokens + step->completion_tokens;
@@ -182,26 +186,48 @@ static void note_finish(struct reply *reply, const struct planner_step *step)
         memcpy(out->sources.items, step->sources, step->source_count * sizeof(*step->sources));
 }
 
-static int follow_plan(struct reply *reply, const struct planner_input *input,
-                       const struct tool_scene *scene)
+static int follow_plan(struct reply *reply, struct planner *planner,
+                       const struct planner_input *input, const struct tool_scene *scene)
 {
-        const struct planner_ops *ops = reply->chat->planner->ops;
+        const struct planner_ops *ops = planner->ops;
         struct planner_step step = { .kind = PLANNER_SAY };
         struct planner_run *run = NULL;
         int64_t round = 0;
-        int r = ops->start(reply->chat->planner, input, &reply->arena, &run);
+        int r = ops->start(planner, input, &reply->arena, &run);
 
         while (r == 0 && step.kind != PLANNER_FINISH) {
                 r = ops->next(run, &step);
                 if (r == 0 && step.kind == PLANNER_SAY)
                         r = say_text(reply, step.text);
                 else if (r == 0 && step.kind == PLANNER_CALL)
-                        r = run_round(reply, scene, ++round, &step, run);
+                        r = run_round(reply, ops, scene, ++round, &step, run);
         }
         if (r == 0)
-                note_finish(reply, &step);
+                note_finish(reply, ops, &step);
         ops->end(&run);
         return r;
+}
+
+/* The built-in companion answers while a model is gone, and says that it does. Not when the model
+ * has begun: what it said and did stands. */
+static bool may_fall_back(const struct reply *reply, int r)
+{
+        return reply->chat->planner != reply->chat->rules &&
+               (r == -CM_E_UNAVAILABLE || r == -CM_E_PROTOCOL) && !reply->said.len &&
+               !reply->out.tools.count;
+}
+
+static int fall_back(struct reply *reply, const struct planner_input *input,
+                     const struct tool_scene *scene)
+{
+        int r = say_text(reply,
+                         input->reply == CHAT_LANGUAGE_HE
+                                 ? CM_STR("המודל לא זמין כרגע, אז עונה כאן העוזר המובנה. ")
+                                 : CM_STR("The language model cannot be reached right now, so "
+                                          "the built-in companion answers. "));
+
+        cm_counter_add(&fallbacks, 1);
+        return r ? r : follow_plan(reply, reply->chat->rules, input, scene);
 }
 
 static int converse(struct reply *reply, const struct analysis *analysis)
@@ -229,7 +255,8 @@ static int converse(struct reply *reply, const struct analysis *analysis)
         scene.context = &context.planner;
         scene.language = input.reply;
         scene.today = context.today;
-        return follow_plan(reply, &input, &scene);
+        r = follow_plan(reply, chat->planner, &input, &scene);
+        return may_fall_back(reply, r) ? fall_back(reply, &input, &scene) : r;
 }
 
 static int32_t state_of(const struct reply *reply, int r)
@@ -252,8 +279,8 @@ static void work(void *arg)
         if (cm_event_log_is_stopped(reply->log))
                 cm_fiber_cancel(reply->work);
         r = say_started(reply);
-        if (r == 0 && !analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis,
-                                     &scratch))
+        if (r == 0 &&
+            !analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis, &scratch))
                 r = -CM_E_INTERNAL; /* it was well-formed when it was stored */
         if (r == 0)
                 r = analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
@@ -443,8 +470,8 @@ void replies_end(struct chat *chat)
         int64_t deadline = cm_fiber_deadline_us();
 
         chat->is_ending = true;
-        await_replies(chat, deadline == CM_NEVER ? cm_monotonic_us() + LEAVE_US
-                                                 : deadline - LEAVE_US);
+        await_replies(chat,
+                      deadline == CM_NEVER ? cm_monotonic_us() + LEAVE_US : deadline - LEAVE_US);
         for (struct cm_list *node = chat->replies.next; node != &chat->replies; node = node->next) {
                 struct reply *reply = CM_CONTAINER(node, struct reply, node);
 

@@ -58,10 +58,10 @@ int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid
                 return 0; /* Redis is away: nobody knows */
         if (state == LOG_ENDED)
                 return message_store_find(chat, arena, conversation_id, message->seq, message);
-        /* The log's last event may not have been stored yet: its maker does that within a moment. */
-        if (state != LOG_BROKEN &&
-            !(r == CM_EVENT_LOG_NONE &&
-              now - message->created_at > chat->settings->reply_timeout_us))
+        /* The log's last event may not have been stored yet: its maker does that within a moment.
+         */
+        if (state != LOG_BROKEN && !(r == CM_EVENT_LOG_NONE &&
+                                     now - message->created_at > chat->settings->reply_timeout_us))
                 return 0;
         settled.state = REPLY_STATE_INTERRUPTED;
         settled.updated_at = now;

@@ -22,8 +22,7 @@ static struct chat_tool_result failed(struct cm_arena *arena, int r,
                 };
         return (struct chat_tool_result){
                 .status = CHAT_RESULT_UNAVAILABLE,
-                .why = cm_arena_printf(arena, "The service did not answer (%s).",
-                                       cm_error_name(r)),
+                .why = cm_arena_printf(arena, "The service did not answer (%s).", cm_error_name(r)),
         };
 }
 
@@ -61,8 +60,7 @@ static struct chat_tool_result record(const struct tool_scene *scene,
                                       const struct chat_tool_call *call, struct cm_str key)
 {
         struct health_event_input event;
-        struct health_record_call request = { .user_id = scene->user_id,
-                                              .events = { &event, 1 } };
+        struct health_record_call request = { .user_id = scene->user_id, .events = { &event, 1 } };
         struct record_result *result = CM_ARENA_NEW(scene->arena, struct record_result);
         struct health_record_reply reply;
         struct cm_rpc_problem problem;
@@ -136,8 +134,7 @@ struct memory_notes *tool_notes(struct cm_arena *arena, const struct recall_answ
         struct memory_notes *notes = CM_ARENA_NEW(arena, struct memory_notes);
         size_t count = answer->items.count;
 
-        notes->items.items =
-                cm_arena_array(arena, count ? count : 1, sizeof(*notes->items.items));
+        notes->items.items = cm_arena_array(arena, count ? count : 1, sizeof(*notes->items.items));
         notes->items.count = count;
         for (size_t i = 0; i < count; i++) {
                 note_of(arena, &answer->items.items[i].memory, &notes->items.items[i]);

@@ -93,7 +93,7 @@ static void dose(const struct record_dose_arguments *in, enum chat_language lang
                 .has_source = CM_PRESENT,
                 .source = source,
                 .event_data = { .has_name = CM_PRESENT,
-                                .name = in->has_name == CM_PRESENT       ? in->name
+                                .name = in->has_name == CM_PRESENT     ? in->name
                                         : language == CHAT_LANGUAGE_HE ? CM_STR("תרופות")
                                                                        : CM_STR("medication"),
                                 .status = in->status,

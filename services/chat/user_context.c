@@ -108,7 +108,8 @@ int user_context_write(struct cm_request *request, const struct user_context_wri
         document.version = context.version + 1;
         r = save(request, context.version, &document);
         if (r > 0)
-                return chat_problem(request, CM_CODE_CONFLICT, "somebody else changed it meanwhile");
+                return chat_problem(request, CM_CODE_CONFLICT,
+                                    "somebody else changed it meanwhile");
         if (r)
                 return r;
         context.version = document.version;

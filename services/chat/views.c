@@ -59,8 +59,7 @@ static void tools_view(const struct message_document *document, struct cm_arena 
 }
 
 void message_view(const struct message_document *document, const struct cm_uuid *conversation_id,
-                  const struct cm_uuid *user_id, struct cm_arena *arena,
-                  struct message *message_r)
+                  const struct cm_uuid *user_id, struct cm_arena *arena, struct message *message_r)
 {
         *message_r = (struct message){
                 .id = document->id,

@@ -5,5 +5,4 @@
 void conversation_view(const struct conversation_document *document,
                        struct conversation *conversation_r);
 void message_view(const struct message_document *document, const struct cm_uuid *conversation_id,
-                  const struct cm_uuid *user_id, struct cm_arena *arena,
-                  struct message *message_r);
+                  const struct cm_uuid *user_id, struct cm_arena *arena, struct message *message_r);

@@ -107,8 +107,7 @@ void week_rules_sum(struct cm_arena *arena, const struct day_summary *days, size
         *week_r = (struct week_summary){ 0 };
         for (size_t i = 0; i < count; i++)
                 symptoms += days[i].symptoms.count;
-        week_r->symptoms.items =
-                cm_arena_array(arena, symptoms, sizeof(*week_r->symptoms.items));
+        week_r->symptoms.items = cm_arena_array(arena, symptoms, sizeof(*week_r->symptoms.items));
         for (size_t i = 0; i < count; i++) {
                 week_r->days_with_entries += days[i].counts.count > 0;
                 add_sleep(week_r, &days[i]);

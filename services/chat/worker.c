@@ -3,6 +3,7 @@
 #include "chat.h"
 #include "data.h"
 #include "errors.h"
+#include "openai_planner.h"
 #include "reply.h"
 #include "rules_planner.h"
 #include "sys/log.h"
@@ -16,16 +17,47 @@ static int complain(const char *table, const char *error)
         return -CM_E_CONFIG;
 }
 
+static int start_model(struct chat *chat)
+{
+        const struct chat_settings *settings = chat->settings;
+        const struct cm_client_config client = { .loop = chat->worker->loop,
+                                                 .max_connections = (size_t)settings->max_replies };
+        const struct provider_config provider = { .base_url = settings->model_url,
+                                                  .api_key = settings->model_key,
+                                                  .attempts = (int)settings->model_attempts,
+                                                  .stall_us = settings->model_stall_us };
+        const struct openai_planner_config planner = {
+                .options = { .model = settings->model,
+                             .max_tokens = (int)settings->model_max_tokens,
+                             .temperature = -1,
+                             .asks_usage = true }
+        };
+        int r;
+
+        if (!settings->model_url || !settings->model)
+                return complain("SALUS_MODEL_URL, SALUS_MODEL", "openai needs both");
+        r = cm_client_new(&client, &chat->client);
+        if (r)
+                return r;
+        chat->provider = provider_new(chat->client, &provider);
+        chat->planner = openai_planner_new(chat->provider, &planner);
+        return 0;
+}
+
 static int start_planner(struct chat *chat)
 {
         const struct rules_tables tables = { chat_table(CHAT_TABLE_INTENTS),
                                              chat_table(CHAT_TABLE_EXERCISES) };
         const char *error;
 
-        if (!cm_str_equal(cm_str_from(chat->settings->planner), CM_STR("rules")))
-                return complain("SALUS_PLANNER", "must be rules");
-        chat->planner = rules_planner_new(&tables, &error);
-        return chat->planner ? 0 : complain("intents, exercises", error);
+        chat->rules = chat->planner = rules_planner_new(&tables, &error);
+        if (!chat->rules)
+                return complain("intents, exercises", error);
+        if (cm_str_equal(cm_str_from(chat->settings->planner), CM_STR("rules")))
+                return 0;
+        if (cm_str_equal(cm_str_from(chat->settings->planner), CM_STR("openai")))
+                return start_model(chat);
+        return complain("SALUS_PLANNER", "must be rules or openai");
 }
 
 static int read_tables(struct chat *chat)
@@ -75,8 +107,14 @@ void chat_worker_stop(struct cm_worker *worker)
                 (void)!cm_event_logs_flush(chat->logs);
                 cm_event_logs_free(&chat->logs);
         }
-        if (chat->planner)
-                rules_planner_free(&chat->planner);
+        if (chat->planner && chat->planner != chat->rules)
+                openai_planner_free(&chat->planner);
+        if (chat->provider)
+                provider_free(&chat->provider);
+        if (chat->client)
+                cm_client_free(&chat->client);
+        if (chat->rules)
+                rules_planner_free(&chat->rules);
         if (chat->sentiment)
                 sentiment_free(&chat->sentiment);
         if (chat->help)
