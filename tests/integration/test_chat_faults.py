@@ -87,9 +87,9 @@ def test_the_process_dies_in_the_middle_of_a_reply(alone):
     stack, chat, person = alone
     memory = silent_memory(stack)
     conversation = begin(person)
+    other = stack.daemon("chat", name="chat-other", SALUS_CONTEXT_TIMEOUT="1s")
     sent = send(person, conversation, "what am I allergic to?").json()
     eventually(lambda: len(memory.asked("memory.recall.v1")) == 2, what="the tool waits")
-    other = stack.daemon("chat", name="chat-other", SALUS_CONTEXT_TIMEOUT="1s")
     chat.kill()
     api = person.chat = client.Api(other.url, person.token)
     events = streams.read(api, f"/v1/replies/{sent['reply_id']}/stream")
