@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -97,14 +98,14 @@ void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time no
         struct cm_user_ref ref;
 
         *context_r = (struct reply_context){ .planner = { .now = now } };
-        strcpy(context_r->time_zone, "UTC");
+        (void)snprintf(context_r->time_zone, sizeof(context_r->time_zone), "UTC");
         if (cm_user_ref_get(chat->worker, user_id, &ref) == 0) {
                 memcpy(context_r->language, ref.language, sizeof(context_r->language));
                 memcpy(context_r->time_zone, ref.time_zone, sizeof(context_r->time_zone));
         }
         context_r->planner.zone = cm_zones_get(chat->zones, cm_str_from(context_r->time_zone));
         if (!context_r->planner.zone) {
-                strcpy(context_r->time_zone, "UTC");
+                (void)snprintf(context_r->time_zone, sizeof(context_r->time_zone), "UTC");
                 context_r->planner.zone = cm_zones_get(chat->zones, CM_STR("UTC"));
         }
         context_r->planner.zone_name = cm_str_from(context_r->time_zone);
