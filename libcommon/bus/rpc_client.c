@@ -242,7 +242,6 @@ static int call_until(struct cm_rpc *rpc, const struct cm_rpc_method *method,
                       struct cm_arena *arena, struct rpc_envelope *envelope, void *reply_r,
                       struct cm_rpc_problem *problem_r)
 {
-        char id[CM_RPC_ID_SIZE];
         struct cm_str message;
         bool sent;
         int r;
@@ -254,7 +253,6 @@ static int call_until(struct cm_rpc *rpc, const struct cm_rpc_method *method,
                 return -CM_E_UNAVAILABLE;
         if (cm_map_count(rpc->waiting) >= rpc->config.max_waiting)
                 return -CM_E_OVERLOAD;
-        envelope->id = new_id(id);
         r = exchange(rpc, arena, method->service, envelope, &message, &sent);
         return r ? unanswered(method, r, sent)
                  : read_answer(method, arena, message, reply_r, problem_r);
@@ -281,7 +279,9 @@ int cm_rpc_call(struct cm_rpc *rpc, const struct cm_rpc_method *method, struct c
         CM_CLEANUP(cm_buf_deinit) struct cm_buf data = { 0 };
         int64_t began_us = cm_monotonic_us(), deadline = cm_fiber_deadline_us();
         const struct cm_context *context = cm_fiber_context();
+        char id[CM_RPC_ID_SIZE];
         struct rpc_envelope envelope = {
+                .id = new_id(id),
                 .source = rpc->source,
                 .type = cm_str_from(method->type),
                 .reply = rpc->channel,

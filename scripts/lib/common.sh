@@ -9,7 +9,7 @@ umask 022
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 PORT_BASE=${SALUS_PORT_BASE:-7100}
 BUILD=${SALUS_BUILD:-release}
-ALL_SERVICES=(auth main-health memory scheduler)
+ALL_SERVICES=(auth main-health chat memory scheduler)
 
 say() { printf '%s\n' "$@"; } # one line an argument
 step() { printf '· %s\n' "$*"; }
@@ -36,6 +36,7 @@ service_port() {
   case $1 in
   auth) echo $((PORT_BASE + 1)) ;;
   main-health) echo $((PORT_BASE + 2)) ;;
+  chat) echo $((PORT_BASE + 3)) ;;
   memory) echo $((PORT_BASE + 4)) ;;
   scheduler) echo $((PORT_BASE + 5)) ;;
   *) die "no service is called '$1'; there are: ${ALL_SERVICES[*]}" ;;

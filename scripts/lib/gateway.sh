@@ -1,16 +1,17 @@
 # shellcheck shell=bash
 # The gateway: nginx with deploy/gateway's files, ports filled in, as the servers' user.
 
-# write_gateway FOLDER [PORT AUTH_PORT MAIN_HEALTH_PORT MEMORY_PORT SCHEDULER_PORT]: nginx.conf, one file per service, the start page.
+# write_gateway FOLDER [PORT AUTH_PORT MAIN_HEALTH_PORT MEMORY_PORT SCHEDULER_PORT CHAT_PORT]: nginx.conf, one file per service, the start page.
 write_gateway() {
   local to=$1 port=${2:-$PORT_GATEWAY} auth=${3:-$(service_port auth)} health=${4:-$(service_port main-health)} file
-  local memory=${5:-$(service_port memory)} scheduler=${6:-$(service_port scheduler)}
+  local memory=${5:-$(service_port memory)} scheduler=${6:-$(service_port scheduler)} chat=${7:-$(service_port chat)}
   mkdir -p "$to/conf" "$to/temp"
   rm -rf "$to/www" "$to"/conf/*
   cp -r "$ROOT/deploy/gateway/www" "$to/www"
   for file in "$ROOT"/deploy/gateway/*.conf; do
     sed -e "s|@GATEWAY_LISTEN@|127.0.0.1|g" -e "s|@AUTH_HOST@|127.0.0.1|g" -e "s|@MAIN_HEALTH_HOST@|127.0.0.1|g" \
       -e "s|@GATEWAY_PORT@|$port|g" -e "s|@AUTH_PORT@|$auth|g" -e "s|@MAIN_HEALTH_PORT@|$health|g" \
+      -e "s|@CHAT_HOST@|127.0.0.1|g" -e "s|@CHAT_PORT@|$chat|g" \
       -e "s|@MEMORY_HOST@|127.0.0.1|g" -e "s|@MEMORY_PORT@|$memory|g" \
       -e "s|@SCHEDULER_HOST@|127.0.0.1|g" -e "s|@SCHEDULER_PORT@|$scheduler|g" \
       -e "s|@FOLDER@|$to|g" "$file" >"$to/conf/$(basename "$file")"

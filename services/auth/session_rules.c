@@ -12,8 +12,8 @@ const char *session_rules_scope(int32_t user_type)
         switch (user_type) {
         case USER_TYPE_PATIENT:
         case USER_TYPE_DOCTOR:
-                return "health:read health:write memory:read memory:write profile:read "
-                       "profile:write schedule:read schedule:write";
+                return "chat:read chat:write health:read health:write memory:read memory:write "
+                       "profile:read profile:write schedule:read schedule:write";
         case USER_TYPE_ADMIN:
                 return "admin:accounts profile:read profile:write";
         case USER_TYPE_INSTITUTION:

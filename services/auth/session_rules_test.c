@@ -23,7 +23,9 @@ static void scopes_by_type(void **state)
                 { USER_TYPE_PATIENT, "memory:write", "admin:" },
                 { USER_TYPE_ADMIN, "profile:read", "memory:" },
                 { USER_TYPE_INSTITUTION, "profile:write", "memory:" },
+                { USER_TYPE_PATIENT, "chat:write", "admin:" },
                 { USER_TYPE_ADMIN, "admin:accounts", "health:" },
+                { USER_TYPE_ADMIN, "profile:read", "chat:" },
                 { USER_TYPE_INSTITUTION, "profile:read", "health:" },
         };
 

@@ -9,7 +9,7 @@ import pytest
 
 from support.copy import Copy
 
-SERVERS = ["gateway", "auth", "main-health", "memory", "scheduler", "mail", "postgres", "redis-bus", "redis-cache"]
+SERVERS = ["gateway", "auth", "main-health", "chat", "memory", "scheduler", "mail", "mongo", "postgres", "redis-bus", "redis-cache"]
 
 
 def is_running(pid: int) -> bool:
@@ -34,7 +34,7 @@ def copy(workspace):
 @pytest.mark.slow
 def test_everything_is_up(copy):
     assert httpx.get(copy.url).status_code == 200
-    for service in ("auth", "main-health", "memory", "scheduler"):
+    for service in ("auth", "main-health", "chat", "memory", "scheduler"):
         assert httpx.get(f"{copy.url}/{service}/readyz").status_code == 200
         assert httpx.get(f"{copy.url}/{service}/openapi.json").json()["openapi"].startswith("3.1")
 

@@ -2,6 +2,7 @@
 export const services = [
   { name: "auth", job: "Who somebody is, and what they may do." },
   { name: "main-health", job: "The health record: events first, everything else derived." },
+  { name: "chat", job: "Conversations with the companion." },
   { name: "memory", job: "What the companion knows about a person, and may know." },
   { name: "scheduler", job: "Reaching people at the right time." },
 ];

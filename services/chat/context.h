@@ -1,0 +1,21 @@
+#pragma once
+#include "chat.h"
+
+/* What a reply knows of the person. */
+struct reply_context {
+        struct planner_context planner;
+        cm_date today;
+        char language[36]; /* the account's; "" when not known */
+        char time_zone[65];
+};
+
+/*
+ * Asks main-health, memory and scheduler at a time, for at most SALUS_CONTEXT_TIMEOUT. Who does not
+ * answer is silent, which is no failure. 0, or -CM_E_CANCELLED. Suspends.
+ */
+int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
+                   struct cm_str message, cm_time now,
+                   struct reply_context *context_r) CM_MUST_CHECK;
+/* The person alone, without asking anybody else. Suspends. */
+void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time now,
+                    struct reply_context *context_r);

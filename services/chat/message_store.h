@@ -1,0 +1,56 @@
+#pragma once
+#include "chat.h"
+#include "schemas.h"
+
+/*
+ * Messages, in pages of 64 documents' members: `seq / 64` is the page. A message and the place of
+ * its reply are appended together, so a page is full after 32 of them. All calls suspend.
+ */
+#define MESSAGES_A_PAGE 64
+
+enum message_outcome {
+        MESSAGE_NONE = 1,   /* no such message */
+        MESSAGE_REPEATED,   /* append: it is there since an earlier attempt under the same key */
+        MESSAGE_KEY_REUSED, /* append: the key was used for something else */
+        MESSAGE_SETTLED,    /* finish: the reply has ended before, or its conversation is gone */
+};
+
+struct message_append {
+        const struct conversation_document *conversation;
+        struct message_document message; /* as it is said; id and seq are given here. key absent:
+                                            each attempt is one of its own */
+        const struct chat_crisis
+                *crisis; /* crisis.detected goes with it, unless its level is none */
+};
+
+/*
+ * Stores the message, the place of its reply (streaming) and their events in one write. 0 or
+ * MESSAGE_REPEATED with the message as stored, whose reply_id and seq + 1 are the reply's;
+ * MESSAGE_KEY_REUSED. A key is known for at least 32 further messages.
+ */
+int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                         struct message_document *message_r) CM_MUST_CHECK;
+
+/* The message at a place; MESSAGE_NONE. */
+int message_store_find(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, int64_t seq,
+                       struct message_document *message_r) CM_MUST_CHECK;
+/* At most `limit` from `from` on. */
+int message_store_list(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, int64_t from, size_t limit,
+                       struct message_document **messages_r, size_t *count_r) CM_MUST_CHECK;
+
+/* The end of a reply, once: `reply` is what its place becomes. 0 or MESSAGE_SETTLED. */
+int message_store_finish(struct chat *chat, struct cm_arena *arena,
+                         const struct cm_uuid *conversation_id, const struct cm_uuid *user_id,
+                         const struct message_document *reply) CM_MUST_CHECK;
+
+/* All words of a conversation that had so many messages are gone; events that wait stay. */
+int message_store_forget(struct chat *chat, struct cm_arena *arena,
+                         const struct cm_uuid *conversation_id, int64_t count) CM_MUST_CHECK;
+
+/* Where a reply is. MESSAGE_NONE: no such reply of this person. */
+int reply_place_insert(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
+                       const struct reply_document *place) CM_MUST_CHECK;
+int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
+                     const struct cm_uuid *user_id, struct reply_document *place_r) CM_MUST_CHECK;

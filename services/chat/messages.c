@@ -1,0 +1,208 @@
+#include <string.h>
+
+#include "base/error.h"
+#include "chat_api.h"
+#include "codec/digest.h"
+#include "conversation_store.h"
+#include "errors.h"
+#include "http/cursor.h"
+#include "http/idempotency.h"
+#include "message_store.h"
+#include "reply.h"
+#include "reply_routes.h"
+#include "views.h"
+
+/* Messages of a conversation: listed, and said. */
+
+enum { DEFAULT_LIMIT = 30 };
+
+/* 0, positive after a 404, or an error. */
+static int find(struct cm_request *request, const struct cm_uuid *id,
+                struct conversation_document *document_r)
+{
+        int r = conversation_store_find(cm_request_service(request), cm_request_arena(request), id,
+                                        &cm_request_claims(request)->sub, document_r);
+
+        return r == CONVERSATION_NONE ? cm_reply_not_found(request) ?: 1 : r;
+}
+
+/* ---- list */
+
+static int reply_list(struct cm_request *request, const struct message_list_params *params,
+                      struct message_document *documents, size_t count, size_t limit)
+{
+        struct chat *chat = cm_request_service(request);
+        struct cm_arena *arena = cm_request_arena(request);
+        const struct cm_uuid *user_id = &cm_request_claims(request)->sub;
+        const struct cm_str filters = { (const char *)params->conversation_id.bytes,
+                                        sizeof(params->conversation_id.bytes) };
+        size_t shown = count < limit ? count : limit;
+        struct message *views = cm_arena_array(arena, shown + 1, sizeof(*views));
+        struct message_page page = { .items = { views, shown } };
+
+        for (size_t i = 0; i < shown; i++) {
+                int r = reply_settle(chat, arena, &params->conversation_id, user_id, &documents[i]);
+
+                if (r < 0)
+                        return r;
+                message_view(&documents[i], &params->conversation_id, user_id, arena, &views[i]);
+        }
+        if (count > limit) {
+                int64_t next = documents[limit].seq;
+
+                page.has_next_cursor = CM_PRESENT;
+                page.next_cursor = cm_request_cursor_seal(
+                        request, filters, (struct cm_str){ (const char *)&next, sizeof(next) });
+        }
+        return cm_reply_json(request, 200, &message_page_schema, &page);
+}
+
+int message_list(struct cm_request *request, const struct message_list_params *params)
+{
+        size_t limit = params->has_limit == CM_PRESENT ? (size_t)params->limit : DEFAULT_LIMIT;
+        int64_t from = params->has_from_seq == CM_PRESENT ? params->from_seq : 0;
+        const struct cm_str filters = { (const char *)params->conversation_id.bytes,
+                                        sizeof(params->conversation_id.bytes) };
+        struct conversation_document conversation;
+        struct message_document *documents;
+        struct cm_str place;
+        size_t count;
+        int r = find(request, &params->conversation_id, &conversation);
+
+        if (r == 0 && params->has_cursor == CM_PRESENT) {
+                r = cm_request_cursor_open(request, filters, params->cursor, &place);
+                if (r == 0 && place.len != sizeof(from))
+                        r = cm_reply_invalid(request, "/query/cursor",
+                                             "is not a cursor of this list")
+                                    ?: 1;
+                if (r == 0)
+                        memcpy(&from, place.data, sizeof(from));
+        }
+        if (r == 0)
+                r = message_store_list(cm_request_service(request), cm_request_arena(request),
+                                       &params->conversation_id, from, limit + 1, &documents,
+                                       &count);
+        if (r)
+                return r < 0 ? r : 0;
+        return reply_list(request, params, documents, count, limit);
+}
+
+/* ---- send */
+
+/* 0, or positive after a reply. */
+static int check_content(struct cm_request *request, const struct message_input *in)
+{
+        const struct chat *chat = cm_request_service(request);
+        int64_t most = chat->settings->chat_max_message;
+
+        if ((int64_t)in->content.len > most)
+                return cm_reply_invalid(request, "/content", "must be at most %lld bytes",
+                                        (long long)most)
+                               ?: 1;
+        return 0;
+}
+
+static int make_message(struct cm_request *request, const struct message_input *in,
+                        struct analysis *analysis, struct message_document *message)
+{
+        cm_time now = cm_request_now(request) / CM_MILLISECOND * CM_MILLISECOND;
+        uint8_t digest[CM_SHA256_SIZE];
+        char text[2 * CM_SHA256_SIZE + 1];
+        struct cm_str key;
+        int r = cm_idempotency_key(request, &key);
+
+        if (r)
+                return r;
+        *message = (struct message_document){ .role = MESSAGE_ROLE_USER,
+                                              .message_type = MESSAGE_TYPE_TEXT,
+                                              .created_at = now,
+                                              .updated_at = now };
+        if (key.data) {
+                cm_sha256(in->content.data, in->content.len, digest);
+                cm_hex_encode(digest, sizeof(digest), text);
+                message->has_key = message->has_request_digest = CM_PRESENT;
+                message->key = key;
+                message->request_digest =
+                        cm_arena_str(cm_request_arena(request), cm_str_from(text));
+        }
+        if (!analysis_make(cm_request_service(request), cm_request_arena(request), in->content,
+                           analysis, message))
+                return cm_reply_invalid(request, "/content", "must be well-formed UTF-8") ?: 1;
+        if (!cm_str_trim(message->content).len)
+                return cm_reply_invalid(request, "/content", "must say something") ?: 1;
+        return 0;
+}
+
+static bool wants_stream(struct cm_request *request)
+{
+        struct cm_str accept = cm_request_header(request, "accept"), one;
+
+        while (cm_str_split(&accept, ',', &one))
+                if (cm_str_starts(cm_str_trim(one), CM_STR("text/event-stream")))
+                        return true;
+        return false;
+}
+
+static int answer(struct cm_request *request, const struct message_send_params *params,
+                  const struct message_document *message, bool is_repeated)
+{
+        struct sent_message sent = { .reply_id = message->reply_id };
+
+        if (wants_stream(request))
+                return reply_follow_place(request, &params->conversation_id, message->seq + 1,
+                                          &message->reply_id);
+        if (is_repeated)
+                cm_reply_header(request, "Idempotency-Replayed", CM_STR("true"));
+        message_view(message, &params->conversation_id, &cm_request_claims(request)->sub,
+                     cm_request_arena(request), &sent.message);
+        return cm_reply_json(request, 202, &sent_message_schema, &sent);
+}
+
+/* The message is stored: its reply begins, unless that was done by an earlier attempt. */
+static int begin(struct cm_request *request, const struct conversation_document *conversation,
+                 const struct cm_uuid *conversation_id, const struct message_document *message,
+                 bool is_repeated)
+{
+        struct chat *chat = cm_request_service(request);
+        const struct reply_document place = { .user_id = conversation->user_id,
+                                              .conversation_id = *conversation_id,
+                                              .seq = message->seq + 1 };
+        int r = is_repeated ? 0 : reply_start(chat, conversation, message);
+
+        if (r)
+                return r;
+        return reply_place_insert(chat, cm_request_arena(request), &message->reply_id, &place);
+}
+
+int message_send(struct cm_request *request, const struct message_send_params *params,
+                 const struct message_input *in)
+{
+        struct chat *chat = cm_request_service(request);
+        struct conversation_document conversation;
+        struct message_document stored;
+        struct analysis analysis;
+        struct message_append append = { .conversation = &conversation,
+                                         .crisis = &analysis.crisis };
+        int r = check_content(request, in);
+
+        if (r == 0)
+                r = make_message(request, in, &analysis, &append.message);
+        if (r == 0)
+                r = find(request, &params->conversation_id, &conversation);
+        if (r)
+                return r < 0 ? r : 0;
+        if (conversation.status != DOCUMENT_STATUS_ACTIVE)
+                return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
+        if (!reply_may_start(chat))
+                return -CM_E_OVERLOAD;
+        r = message_store_append(chat, cm_request_arena(request), &append, &stored);
+        if (r == MESSAGE_KEY_REUSED)
+                return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
+        if (r == 0 || r == MESSAGE_REPEATED) {
+                bool is_repeated = r == MESSAGE_REPEATED;
+
+                r = begin(request, &conversation, &params->conversation_id, &stored, is_repeated);
+                return r ? r : answer(request, params, &stored, is_repeated);
+        }
+        return r;
+}

@@ -1,0 +1,482 @@
+#include "reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "chat_api.h"
+#include "context.h"
+#include "conversation_store.h"
+#include "errors.h"
+#include "message_store.h"
+#include "recent.h"
+#include "sys/log.h"
+#include "sys/metrics.h"
+#include "tool_calls.h"
+
+/*
+ * Two fibers a reply: one works and may be cancelled at any wait, the other waits for it, stores
+ * what came of it, and only then says the last event.
+ */
+#define MAX_TOOLS  64
+#define MAX_ROUNDS 16
+#define STORE_US   (30 * CM_SECOND) /* the store may be away for so long at the end */
+#define AGAIN_US   (200 * CM_MILLISECOND)
+#define LEAVE_US   (2 * CM_SECOND) /* of a worker's end, for storing what was cut off */
+
+static struct cm_metric running = CM_GAUGE("salus_chat_replies_running", "Replies being made");
+static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_seconds",
+                                                   "From a message to the first text of its reply");
+static struct cm_metric fallbacks = CM_COUNTER(
+        "salus_chat_model_fallbacks_total", "Replies that rules made because the model was gone");
+static const struct cm_metric ended =
+        CM_COUNTER("salus_chat_replies_total", "Replies that ended, by how");
+
+struct reply {
+        struct cm_list node;
+        struct chat *chat;
+        struct cm_arena arena;
+        struct cm_event_log *log;
+        struct conversation_document conversation;
+        struct cm_uuid conversation_id;
+        struct message_document message; /* what is answered */
+        int64_t started_us;
+        struct cm_fiber *work; /* while it runs */
+        bool is_cut;           /* the worker ends */
+
+        /* What comes of it. */
+        struct message_document out;
+        struct cm_buf said;
+        struct tool_call_document tools[MAX_TOOLS];
+        int64_t prompt_tokens;
+};
+
+/* ---- saying */
+
+static int say(struct reply *reply, const struct cm_event_type *type, const void *value)
+{
+        return cm_event_log_append(reply->log, type, value);
+}
+
+static int say_text(struct reply *reply, struct cm_str text)
+{
+        const struct reply_delta delta = { .text = text };
+        int r;
+
+        if (!text.len)
+                return 0;
+        r = say(reply, &reply_event_delta, &delta);
+        if (r)
+                return r;
+        if (!reply->said.len)
+                cm_histogram_observe_us(&first_token, cm_monotonic_us() - reply->started_us);
+        cm_buf_add_str(&reply->said, text);
+        return 0;
+}
+
+static int say_started(struct reply *reply)
+{
+        const struct reply_started started = { .reply_id = reply->out.id,
+                                               .conversation_id = reply->conversation_id,
+                                               .message_id = reply->message.id,
+                                               .seq = reply->out.seq };
+
+        return say(reply, &reply_event_started, &started);
+}
+
+/* ---- the work */
+
+static enum chat_language reply_language(const struct chat_text *text,
+                                         const struct reply_context *context)
+{
+        if (text->reply == CHAT_LANGUAGE_HE || text->reply == CHAT_LANGUAGE_EN)
+                return text->reply;
+        return strncmp(context->language, "he", 2) == 0 ? CHAT_LANGUAGE_HE : CHAT_LANGUAGE_EN;
+}
+
+/* Help for where the person is, in their language, and nothing else: no model, no tools. */
+static int say_help(struct reply *reply, const struct analysis *analysis)
+{
+        struct chat *chat = reply->chat;
+        struct reply_help help = { .level = reply->message.crisis_level };
+        struct reply_context context;
+        int r;
+
+        context_person(chat, &reply->conversation.user_id, reply->message.created_at, &context);
+        help.country = help_country(chat->help, cm_str_from(context.time_zone),
+                                    cm_str_from(context.language));
+        reply->out.message_type = MESSAGE_TYPE_CRISIS_HELP;
+        r = say(reply, &reply_event_help, &help);
+        if (r == 0)
+                r = say_text(reply, help_text(chat->help, &reply->arena, help.country,
+                                              reply_language(&analysis->text, &context),
+                                              &analysis->crisis));
+        return r;
+}
+
+static int32_t tool_status(enum chat_result_status status)
+{
+        return (int32_t)status + TOOL_STATUS_DONE;
+}
+
+static int run_tool(struct reply *reply, const struct tool_scene *scene, int64_t round,
+                    const struct chat_tool_call *call, struct chat_tool_result *result_r)
+{
+        size_t index = reply->out.tools.count;
+        struct tool_call_document *kept = &reply->tools[index];
+        struct reply_tool event = { .id = call->id,
+                                    .name = cm_str_from(chat_tools[call->tool].name) };
+
+        *result_r = tool_call_run(scene, call, index);
+        *kept = (struct tool_call_document){
+                .id = call->id,
+                .round = round,
+                .name = event.name,
+                .arguments = call->arguments,
+                .status = tool_status(result_r->status),
+                .has_result = result_r->json.data ? CM_PRESENT : CM_ABSENT,
+                .result = result_r->json,
+        };
+        reply->out.tools.items = reply->tools;
+        reply->out.tools.count++;
+        reply->out.has_tools = CM_PRESENT;
+        if (call->tool == CHAT_TOOL_REMEMBER && result_r->status == CHAT_RESULT_DONE) {
+                reply->out.has_memory_items_created = CM_PRESENT;
+                reply->out.memory_items_created++;
+        }
+        event.status = kept->status;
+        return say(reply, &reply_event_tool, &event);
+}
+
+static int run_round(struct reply *reply, const struct planner_ops *ops,
+                     const struct tool_scene *scene, int64_t round, const struct planner_step *step,
+                     struct planner_run *run)
+{
+        struct chat_tool_result *results =
+                cm_arena_array(&reply->arena, step->call_count, sizeof(*results));
+        int r = 0;
+
+        if (round > MAX_ROUNDS || reply->out.tools.count + step->call_count > MAX_TOOLS)
+                return -CM_E_TOO_LARGE;
+        for (size_t i = 0; i < step->call_count && r == 0; i++)
+                r = run_tool(reply, scene, round, &step->calls[i], &results[i]);
+        if (r == 0)
+                ops->answer(run, results);
+        return r;
+}
+
+static void note_finish(struct reply *reply, const struct planner_ops *ops,
+                        const struct planner_step *step)
+{
+        struct message_document *out = &reply->out;
+
+        out->has_model_used = CM_PRESENT;
+        out->model_used = cm_str_from(ops->name);
+        if (step->prompt_tokens + step->completion_tokens > 0) {
+                out->has_tokens_used = CM_PRESENT;
+                out->tokens_used = step->prompt_tokens + step->completion_tokens;
+        }
+        if (!step->source_count)
+                return;
+        out->has_sources = CM_PRESENT;
+        out->sources.count = step->source_count;
+        out->sources.items =
+                cm_arena_array(&reply->arena, step->source_count, sizeof(*out->sources.items));
+        memcpy(out->sources.items, step->sources, step->source_count * sizeof(*step->sources));
+}
+
+static int follow_plan(struct reply *reply, struct planner *planner,
+                       const struct planner_input *input, const struct tool_scene *scene)
+{
+        const struct planner_ops *ops = planner->ops;
+        struct planner_step step = { .kind = PLANNER_SAY };
+        struct planner_run *run = NULL;
+        int64_t round = 0;
+        int r = ops->start(planner, input, &reply->arena, &run);
+
+        while (r == 0 && step.kind != PLANNER_FINISH) {
+                r = ops->next(run, &step);
+                if (r == 0 && step.kind == PLANNER_SAY)
+                        r = say_text(reply, step.text);
+                else if (r == 0 && step.kind == PLANNER_CALL)
+                        r = run_round(reply, ops, scene, ++round, &step, run);
+        }
+        if (r == 0)
+                note_finish(reply, ops, &step);
+        ops->end(&run);
+        return r;
+}
+
+/* The built-in companion answers while a model is gone, and says that it does. Not when the model
+ * has begun: what it said and did stands. */
+static bool may_fall_back(const struct reply *reply, int r)
+{
+        return reply->chat->planner != reply->chat->rules &&
+               (r == -CM_E_UNAVAILABLE || r == -CM_E_PROTOCOL) && !reply->said.len &&
+               !reply->out.tools.count;
+}
+
+static int fall_back(struct reply *reply, const struct planner_input *input,
+                     const struct tool_scene *scene)
+{
+        int r = say_text(reply,
+                         input->reply == CHAT_LANGUAGE_HE
+                                 ? CM_STR("המודל לא זמין כרגע, אז עונה כאן העוזר המובנה. ")
+                                 : CM_STR("The language model cannot be reached right now, so "
+                                          "the built-in companion answers. "));
+
+        cm_counter_add(&fallbacks, 1);
+        return r ? r : follow_plan(reply, reply->chat->rules, input, scene);
+}
+
+static int converse(struct reply *reply, const struct analysis *analysis)
+{
+        struct chat *chat = reply->chat;
+        struct planner_input input = { .message = &analysis->text };
+        struct reply_context context;
+        struct tool_scene scene = { .chat = chat,
+                                    .arena = &reply->arena,
+                                    .user_id = reply->conversation.user_id,
+                                    .reply_id = reply->out.id,
+                                    .conversation_id = reply->conversation_id,
+                                    .message_id = reply->message.id,
+                                    .now = reply->message.created_at };
+        int r = context_gather(chat, &reply->arena, &reply->conversation.user_id,
+                               reply->message.content, reply->message.created_at, &context);
+
+        if (r == 0)
+                r = recent_load(chat, &reply->arena, &reply->conversation_id, reply->message.seq,
+                                &input);
+        if (r)
+                return r;
+        input.reply = reply_language(&analysis->text, &context);
+        input.context = context.planner;
+        scene.context = &context.planner;
+        scene.language = input.reply;
+        scene.today = context.today;
+        r = follow_plan(reply, chat->planner, &input, &scene);
+        return may_fall_back(reply, r) ? fall_back(reply, &input, &scene) : r;
+}
+
+static int32_t state_of(const struct reply *reply, int r)
+{
+        if (r == 0)
+                return REPLY_STATE_COMPLETE;
+        if (reply->is_cut || r == CM_EVENT_LOG_LOST)
+                return REPLY_STATE_INTERRUPTED;
+        return cm_event_log_is_stopped(reply->log) ? REPLY_STATE_STOPPED : REPLY_STATE_FAILED;
+}
+
+static void work(void *arg)
+{
+        struct reply *reply = arg;
+        struct message_document scratch = { 0 };
+        struct analysis analysis;
+        int r;
+
+        reply->work = cm_fiber_self();
+        if (cm_event_log_is_stopped(reply->log))
+                cm_fiber_cancel(reply->work);
+        r = say_started(reply);
+        if (r == 0 &&
+            !analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis, &scratch))
+                r = -CM_E_INTERNAL; /* it was well-formed when it was stored */
+        if (r == 0)
+                r = analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
+                                                             : converse(reply, &analysis);
+        reply->work = NULL;
+        reply->out.state = state_of(reply, r);
+        if (reply->out.state == REPLY_STATE_FAILED)
+                cm_log(CM_LOG_ERROR, "a reply failed", CM_F_ERROR(r));
+}
+
+static void on_stop(void *arg)
+{
+        struct reply *reply = arg;
+
+        if (reply->work)
+                cm_fiber_cancel(reply->work);
+}
+
+/* ---- the end */
+
+/* Until it is stored: the store may be away for a moment. */
+static int store(struct reply *reply)
+{
+        struct message_document *out = &reply->out;
+        int64_t until = cm_monotonic_us() + STORE_US;
+        int r;
+
+        out->content = cm_buf_str(&reply->said);
+        if (!out->content.data)
+                out->content = CM_STR("");
+        out->updated_at = cm_now(&cm_clock_system);
+        out->has_response_time_ms = CM_PRESENT;
+        out->response_time_ms = (cm_monotonic_us() - reply->started_us) / CM_MILLISECOND;
+        for (;;) {
+                (void)cm_fiber_set_deadline(until);
+                r = message_store_finish(reply->chat, &reply->arena, &reply->conversation_id,
+                                         &reply->conversation.user_id, out);
+                if (r >= 0 || cm_monotonic_us() + AGAIN_US > until || cm_fiber_sleep(AGAIN_US))
+                        return r;
+        }
+}
+
+static void say_end(struct reply *reply, int stored)
+{
+        const struct message_document *out = &reply->out;
+        const struct reply_done done = {
+                .message_id = out->id,
+                .conversation_id = reply->conversation_id,
+                .seq = out->seq,
+                .state = out->state,
+                .has_sources = out->has_sources,
+                .sources = { out->sources.items, out->sources.count },
+        };
+        struct stream_error error = { .code = CM_STR(CM_CODE_INTERNAL) };
+
+        if (stored == 0 &&
+            (out->state == REPLY_STATE_COMPLETE || out->state == REPLY_STATE_STOPPED)) {
+                (void)!say(reply, &reply_event_done, &done);
+                return;
+        }
+        if (stored < 0)
+                error.code = CM_STR(CM_CODE_UNAVAILABLE);
+        else if (stored > 0 || out->state == REPLY_STATE_INTERRUPTED)
+                error.code = CM_STR(CM_CODE_INTERRUPTED);
+        error.title = cm_str_from(cm_error_code_find(error.code.data)->title);
+        (void)!say(reply, &reply_event_error, &error);
+}
+
+static void count_end(const struct reply *reply, int stored)
+{
+        char labels[64];
+        const char *state = cm_schema_enum_name(&reply_state_schema, reply->out.state);
+
+        (void)snprintf(labels, sizeof(labels), "state=\"%s\"", stored < 0 ? "not_stored" : state);
+        cm_counter_add(cm_metric_labeled(&ended, labels), 1);
+}
+
+static void reply_free(struct reply *reply)
+{
+        struct chat *chat = reply->chat;
+
+        cm_list_remove(&reply->node);
+        chat->reply_count--;
+        cm_gauge_add(&running, -1);
+        cm_cond_broadcast(&chat->ended);
+        cm_buf_deinit(&reply->said);
+        cm_arena_deinit(&reply->arena);
+        cm_free(reply);
+}
+
+static void life(void *arg)
+{
+        struct reply *reply = arg;
+        struct cm_group group;
+        int stored;
+
+        (void)cm_fiber_set_deadline(reply->started_us + reply->chat->settings->reply_timeout_us);
+        cm_group_init(&group);
+        reply->out.state = REPLY_STATE_FAILED;
+        if (cm_group_start(&group, "reply work", work, reply) == 0)
+                (void)cm_group_join(&group);
+        cm_fiber_shield();
+        stored = store(reply);
+        say_end(reply, stored);
+        count_end(reply, stored);
+        cm_event_log_close(&reply->log);
+        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_US);
+        (void)!conversation_store_touch(reply->chat, &reply->conversation, reply->out.seq + 1,
+                                        reply->message.crisis_level, reply->message.created_at);
+        reply_free(reply);
+}
+
+/* ---- starting and ending */
+
+bool reply_may_start(const struct chat *chat)
+{
+        return !chat->is_ending && chat->reply_count < (size_t)chat->settings->max_replies;
+}
+
+static struct reply *reply_new(struct chat *chat, const struct conversation_document *conversation,
+                               const struct message_document *message)
+{
+        struct reply *reply = CM_NEW(struct reply);
+
+        cm_arena_init(&reply->arena, 16 * 1024);
+        reply->chat = chat;
+        reply->started_us = cm_monotonic_us();
+        reply->conversation = (struct conversation_document){
+                .id = cm_arena_str(&reply->arena, conversation->id),
+                .user_id = conversation->user_id,
+                .crisis_level = conversation->crisis_level,
+        };
+        (void)cm_uuid_parse(conversation->id, &reply->conversation_id);
+        reply->message = (struct message_document){
+                .id = message->id,
+                .seq = message->seq,
+                .content = cm_arena_str(&reply->arena, message->content),
+                .crisis_level = message->crisis_level,
+                .created_at = message->created_at,
+        };
+        reply->out = (struct message_document){
+                .id = message->reply_id,
+                .seq = message->seq + 1,
+                .role = MESSAGE_ROLE_ASSISTANT,
+                .message_type = MESSAGE_TYPE_TEXT,
+                .language = cm_arena_str(&reply->arena, message->language),
+                .has_state = CM_PRESENT,
+                .created_at = message->created_at,
+        };
+        cm_list_append(&chat->replies, &reply->node);
+        chat->reply_count++;
+        cm_gauge_add(&running, 1);
+        return reply;
+}
+
+int reply_start(struct chat *chat, const struct conversation_document *conversation,
+                const struct message_document *message)
+{
+        struct reply *reply = reply_new(chat, conversation, message);
+        int64_t before = cm_fiber_set_deadline(CM_NEVER); /* it outlives the request */
+        int r = cm_event_log_open(chat->logs, &message->reply_id, &reply->log);
+
+        if (r == 0) {
+                cm_event_log_on_stop(reply->log, on_stop, reply);
+                r = cm_fiber_start("reply", life, reply, CM_NEVER);
+        }
+        (void)cm_fiber_set_deadline(before);
+        if (r == 0)
+                return 0;
+        if (reply->log)
+                cm_event_log_close(&reply->log);
+        reply_free(reply);
+        return r;
+}
+
+static void await_replies(struct chat *chat, int64_t until)
+{
+        int64_t before = cm_fiber_set_deadline(until);
+
+        while (chat->reply_count && cm_cond_wait(&chat->ended) == 0)
+                ;
+        (void)cm_fiber_set_deadline(before);
+}
+
+void replies_end(struct chat *chat)
+{
+        int64_t deadline = cm_fiber_deadline_us();
+
+        chat->is_ending = true;
+        await_replies(chat,
+                      deadline == CM_NEVER ? cm_monotonic_us() + LEAVE_US : deadline - LEAVE_US);
+        for (struct cm_list *node = chat->replies.next; node != &chat->replies; node = node->next) {
+                struct reply *reply = CM_CONTAINER(node, struct reply, node);
+
+                reply->is_cut = true;
+                on_stop(reply);
+        }
+        await_replies(chat, deadline);
+}

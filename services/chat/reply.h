@@ -1,0 +1,28 @@
+#pragma once
+#include "analysis.h"
+#include "chat.h"
+#include "schemas.h"
+
+/*
+ * Replies that are being made. A reply belongs to the worker that took the message, runs in fibers
+ * of its own, and does not know who follows it: everybody does so by its event log. It is stored
+ * before its last event is said.
+ */
+struct reply;
+
+/* There is room for one more. */
+bool reply_may_start(const struct chat *chat);
+/* Starts the reply to a message that is stored. -CM_E_OVERLOAD: nobody makes it; it will count as
+ * interrupted. Does not suspend. */
+int reply_start(struct chat *chat, const struct conversation_document *conversation,
+                const struct message_document *message) CM_MUST_CHECK;
+/* The end of the worker: replies may finish; those that take too long end as interrupted. Suspends,
+ * at the latest until the fiber's deadline. */
+void replies_end(struct chat *chat);
+
+/*
+ * A reply that says that it is being made, though its process has died, ends: *message is as it is
+ * afterwards. Left alone when it is still at work, or may be. Suspends.
+ */
+int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
+                 const struct cm_uuid *user_id, struct message_document *message) CM_MUST_CHECK;

@@ -1,0 +1,141 @@
+"""Chat when what it needs is gone, and when its process dies: what is stored stays, and nothing is said to be what it is not."""
+
+import signal
+
+import pytest
+from support import client, streams
+from support.callee import Callee
+from support.client import problem
+from support.waiting import eventually
+
+
+@pytest.fixture
+def alone(private_stack):
+    """auth, main-health and chat with stores of their own; and somebody who talks."""
+    stack = private_stack
+    auth, health = stack.daemon("auth"), stack.daemon("main-health")
+    chat = stack.daemon("chat", SALUS_CONTEXT_TIMEOUT="1s", SALUS_TOOL_TIMEOUT="10s")
+    person = client.register(auth.url, health.url)
+    person.chat = client.Api(chat.url, person.token)
+    return stack, chat, person
+
+
+def begin(person) -> str:
+    answer = person.chat.post("/v1/conversations", json={})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def send(person, conversation: str, content: str, key: str | None = None):
+    return person.chat.post(f"/v1/conversations/{conversation}/messages", json={"content": content},
+                            headers={"Idempotency-Key": key} if key else {})
+
+
+def messages(person, conversation: str) -> list[dict]:
+    answer = person.chat.get(f"/v1/conversations/{conversation}/messages")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+def silent_memory(stack) -> Callee:
+    return Callee(stack.bus, "memory", {})
+
+
+def test_the_store_is_stopped_and_comes_back(alone):
+    stack, chat, person = alone
+    if not stack.mongo.is_ours:
+        pytest.skip("MONGO_URI names a server that tests may not stop")
+    conversation = begin(person)
+    assert send(person, conversation, "hello").status_code == 202
+    eventually(lambda: messages(person, conversation)[1]["state"] == "complete")
+    stack.mongo.kill()
+    eventually(chat.is_unready, what="not ready without its store")
+    problem(send(person, conversation, "lost?", "key"), 503)
+    problem(person.chat.get("/v1/conversations"), 503)
+    stack.mongo.start()
+    eventually(chat.is_ready, within=30, what="ready again")
+    answer = eventually(lambda: (lambda it: it.status_code == 202 and it)(send(person, conversation, "lost?", "key")),
+                        within=30, what="the message is taken")
+    assert answer.json()["message"]["seq"] == 2
+    eventually(lambda: [it["content"] for it in messages(person, conversation) if it["role"] == "user"] == ["hello", "lost?"])
+    assert [it["seq"] for it in messages(person, conversation)] == [0, 1, 2, 3]
+
+
+def test_redis_is_stopped_and_events_follow(alone):
+    """Messages are stored and answered; what is asked of others is said to be missing; events come later."""
+    stack, chat, person = alone
+    conversation = begin(person)
+    heard = stack.events("chat")
+    stack.bus.kill()
+    eventually(lambda: "missing" in person.chat.get("/readyz").text, what="the bus is seen to be gone")
+    sent = send(person, conversation, "I don't want to live anymore")
+    assert sent.status_code == 202, sent.text
+    eventually(lambda: messages(person, conversation)[1]["state"] == "complete", within=30, what="help is stored")
+    assert messages(person, conversation)[1]["message_type"] == "crisis_help"
+    mood = send(person, conversation, "I feel anxious")
+    eventually(lambda: len(messages(person, conversation)) == 4 and messages(person, conversation)[3]["state"] == "complete",
+               within=30, what="the reply is stored")
+    assert mood.status_code == 202
+    assert [tool["status"] for tool in messages(person, conversation)[3]["tools"]] == ["unavailable"]
+    assert person.health.get("/v1/health-events").json()["items"] == []
+    stack.bus.start()
+    heard.wait_for("crisis.detected.v1", person.id, within=60)
+    heard.wait_for("message.created.v1", person.id, count=4, within=60)
+
+
+def test_the_process_dies_in_the_middle_of_a_reply(alone):
+    stack, chat, person = alone
+    memory = silent_memory(stack)
+    conversation = begin(person)
+    other = stack.daemon("chat", name="chat-other", SALUS_CONTEXT_TIMEOUT="1s")
+    sent = send(person, conversation, "what am I allergic to?").json()
+    eventually(lambda: len(memory.asked("memory.recall.v1")) == 2, what="the tool waits")
+    chat.kill()
+    api = person.chat = client.Api(other.url, person.token)
+    events = streams.read(api, f"/v1/replies/{sent['reply_id']}/stream")
+    assert events[0].type == "started" and events[-1].type == "error" and events[-1].data["code"] == "interrupted"
+    eventually(lambda: messages(person, conversation)[1]["state"] == "interrupted", what="the page says so")
+    assert messages(person, conversation)[1]["content"] == streams.text_of(events)
+    again = streams.read(api, f"/v1/replies/{sent['reply_id']}/stream")
+    assert [event.raw for event in again] == [event.raw for event in events]
+    assert send(person, conversation, "hello").json()["message"]["seq"] == 2
+    memory.close()
+
+
+def test_a_deploy_lets_replies_finish(alone):
+    stack, chat, person = alone
+    memory = silent_memory(stack)
+    conversation = begin(person)
+    send(person, conversation, "what am I allergic to?")
+    eventually(lambda: memory.asked("memory.recall.v1"), what="the reply is being made")
+    other = stack.daemon("chat", name="chat-other")
+    chat.signal(signal.SIGTERM)
+    eventually(lambda: not chat.is_running(), within=20, what="it ends")
+    person.chat = client.Api(other.url, person.token)
+    assert messages(person, conversation)[1]["state"] in ("complete", "interrupted")
+    memory.close()
+
+
+def test_two_replicas_and_one_key(alone):
+    """The same message to both at once is one message."""
+    import threading
+    stack, chat, person = alone
+    other = stack.daemon("chat", name="chat-other")
+    apis = [client.Api(chat.url, person.token), client.Api(other.url, person.token)]
+    conversation = begin(person)
+    found = []
+
+    def one(api, number):
+        answer = api.post(f"/v1/conversations/{conversation}/messages", json={"content": f"hello {number}"},
+                          headers={"Idempotency-Key": f"key-{number}"})
+        found.append((number, answer.status_code, answer.json().get("reply_id")))
+
+    for number in range(20):
+        pair = [threading.Thread(target=one, args=(api, number)) for api in apis]
+        for thread in pair:
+            thread.start()
+        for thread in pair:
+            thread.join()
+    assert {status for _, status, _ in found} == {202}, found
+    assert len({reply for _, _, reply in found}) == 20
+    assert len(person.chat.get(f"/v1/conversations/{conversation}/messages", params={"limit": 200}).json()["items"]) == 40

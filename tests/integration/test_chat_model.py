@@ -1,0 +1,88 @@
+"""Replies that a model plans: what it sees, what it may do, and who answers while it is gone."""
+
+import json
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from support import client, streams
+from support.companions import Memory
+from support.paths import ROOT
+from support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def provider():
+    """A strict server of chat completions; its address."""
+    with subprocess.Popen([sys.executable, "-P", ROOT / "tests/support/provider.py"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as server:
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        server.stdin.close()
+
+
+@pytest.fixture
+def ask(stack, patient, provider):
+    """Says something to a companion whose model is a case of the provider; the person, the reply's path and its events."""
+    def say(case: str, content: str, *, follow: bool = True):
+        chat = stack.daemon("chat", name=f"chat-{case}", SALUS_PLANNER="openai", SALUS_MODEL_URL=f"{provider}/{case}/v1",
+                            SALUS_MODEL="m", SALUS_MODEL_ATTEMPTS="1", SALUS_CONTEXT_TIMEOUT="500ms")
+        daemons.append(chat)
+        person = patient()
+        person.chat = client.Api(chat.url, person.token)
+        conversation = person.chat.post("/v1/conversations", json={}).json()["id"]
+        sent = person.chat.post(f"/v1/conversations/{conversation}/messages", json={"content": content})
+        assert sent.status_code == 202, sent.text
+        path = f"/v1/replies/{sent.json()['reply_id']}"
+        events = streams.read(person.chat, path + "/stream") if follow else []
+        return person, path, events
+    daemons: list = []
+    yield say
+    for daemon in daemons:
+        assert daemon.stop() == 0
+
+
+def seen(provider: str, case: str) -> dict:
+    return httpx.get(f"{provider}/seen/{case}").json()
+
+
+def test_what_leaves_the_house(ask, provider):
+    _, _, events = ask("echo", "write to dana@example.org")
+    assert events[-1].type == "done" and streams.text_of(events) == "You wrote: write to dana@example.org"
+    came = seen(provider, "echo")
+    assert came["wrong"] == [] and "dana@example.org" not in json.dumps(came["bodies"])
+
+
+def test_a_tool_of_the_model(ask, provider, stack):
+    memory = Memory(stack.bus)
+    person, _, events = ask("tool", "I am allergic to nuts")
+    assert [(event.data["name"], event.data["status"]) for event in events if event.type == "tool"] == [("remember", "done")]
+    assert [item["content"] for item in memory.items if item["user_id"] == person.id] == ["I am allergic to nuts"]
+    assert streams.text_of(events).startswith("Done: ") and seen(provider, "tool")["wrong"] == []
+    memory.close()
+
+
+def test_the_model_is_gone(ask, provider):
+    person, _, events = ask("down", "I feel anxious")
+    assert events[-1].type == "done" and streams.text_of(events).startswith("The language model cannot be reached")
+    assert [event.data["name"] for event in events if event.type == "tool"] == ["record_mood"]
+    assert [event["event_type"] for event in person.health.get("/v1/health-events").json()["items"]] == ["mood"]
+
+
+def test_help_needs_no_model(ask, provider):
+    _, _, events = ask("refuse", "I don't want to live anymore")
+    assert [event.type for event in events][:2] == ["started", "help"] and events[-1].type == "done"
+    assert seen(provider, "refuse") == {}
+
+
+def test_stop_reaches_the_model(ask, provider):
+    person, path, _ = ask("stall", "hello", follow=False)
+    assert streams.read(person.chat, path + "/stream", most=2)[1].data == {"text": "He"}
+    start = time.monotonic_ns() // 1000
+    assert person.chat.post(path + "/stop").status_code == 204
+    closed = eventually(lambda: seen(provider, "stall")["closed_at"], what="the model hears of it")
+    assert closed - start < 500_000  # the goal is 20 ms; this machine is shared
+    print(f"stopped after {(closed - start) / 1000:.1f} ms")
+    events = streams.read(person.chat, path + "/stream")
+    assert events[-1].data["state"] == "stopped" and streams.text_of(events) == "He"
