@@ -91,7 +91,7 @@ struct talk {
         const char *name; /* the server's case */
         const char *message;
         int64_t stall_us, time_us, cancel_us;
-        size_t max_event;
+        int64_t max_reply;
         const struct planner_round *rounds;
         size_t round_count;
 
@@ -178,6 +178,7 @@ static void talk_fiber(void *arg)
         struct talk *talk = arg;
         struct provider_config config = { .retry_us = 2 * MS,
                                           .stall_us = talk->stall_us,
+                                          .max_reply = talk->max_reply,
                                           .api_key = "secret" };
         const struct openai_planner_config options = {
                 .options = { .model = "m", .temperature = -1, .asks_usage = true }, .max_rounds = 3
@@ -352,7 +353,7 @@ static void test_the_deadline_ends_it(void **state CM_UNUSED)
 
 static void test_too_long_a_reply_ends(void **state CM_UNUSED)
 {
-        struct talk talk = { .name = "flood" };
+        struct talk talk = { .name = "flood", .max_reply = 300000 };
 
         run(&talk);
         assert_int_equal(talk.result, -CM_E_UNAVAILABLE);
