@@ -351,6 +351,18 @@ static void test_the_deadline_ends_it(void **state CM_UNUSED)
         done(&talk);
 }
 
+/* What is left of an event is not taken for one. */
+static void test_a_cut_inside_an_event(void **state CM_UNUSED)
+{
+        struct talk talk = { .name = "cut_inside" };
+
+        run(&talk);
+        assert_int_equal(talk.result, -CM_E_UNAVAILABLE);
+        assert_string_equal(talk.reply.data, "Half");
+        assert_non_null(strstr(talk.why, "cut"));
+        done(&talk);
+}
+
 static void test_too_long_a_reply_ends(void **state CM_UNUSED)
 {
         struct talk talk = { .name = "flood", .max_reply = 300000 };
@@ -459,6 +471,7 @@ int main(void)
                 T(test_is_taken_up_again),
                 T(test_a_stall_ends),
                 T(test_the_deadline_ends_it),
+                T(test_a_cut_inside_an_event),
                 T(test_too_long_a_reply_ends),
                 T(test_a_cancel_reaches_the_server),
         };
