@@ -93,6 +93,18 @@ int cm_client_open(struct cm_client *client, struct cm_client_call *call,
         return r;
 }
 
+/* The piece that was held back comes in this very call; when it is refused there (it is one too
+ * many), libcurl says so here and nowhere else. */
+static void go_on(struct cm_client_stream *stream)
+{
+        stream->is_paused = false;
+        if (curl_easy_pause(stream->transfer.easy, CURLPAUSE_CONT) == CURLE_OK)
+                return;
+        if (!stream->transfer.error)
+                stream->transfer.error = -CM_E_INTERNAL;
+        stream->is_ended = true;
+}
+
 int cm_client_read(struct cm_client_stream *stream, struct cm_buf *out)
 {
         int r = wait_for_piece(stream);
@@ -103,10 +115,8 @@ int cm_client_read(struct cm_client_stream *stream, struct cm_buf *out)
                 return cm_transfer_outcome(&stream->transfer);
         cm_buf_add_str(out, cm_buf_str(&stream->buffer));
         cm_buf_reset(&stream->buffer);
-        if (stream->is_paused) {
-                stream->is_paused = false;
-                curl_easy_pause(stream->transfer.easy, CURLPAUSE_CONT);
-        }
+        if (stream->is_paused)
+                go_on(stream);
         return 0;
 }
 

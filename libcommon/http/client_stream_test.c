@@ -207,6 +207,21 @@ static void test_a_slow_reader_holds_up_the_peer(void **state CM_UNUSED)
         assert_int_equal(consumed, BIG);
 }
 
+/* The limit is met wherever it falls, also in a piece that was held back. */
+static void test_too_long_for_a_slow_reader(void **state CM_UNUSED)
+{
+        for (int64_t most = 3 << 20; most < (3 << 20) + 40 * 5000; most += 5000) {
+                struct talk talk = { .path = "/big",
+                                     .read = read_slowly,
+                                     .call = { .max_reply = most } };
+
+                produced = consumed = 0;
+                run(&talk);
+                assert_int_equal(talk.result, -CM_E_TOO_LARGE);
+                assert_true(consumed <= most);
+        }
+}
+
 static void read_once(struct talk *talk, struct cm_client_stream *stream)
 {
         talk->result = cm_client_read(stream, &talk->all);
@@ -231,6 +246,7 @@ int main(void)
                 T(test_reads_while_it_comes),
                 T(test_how_streams_end),
                 T(test_a_slow_reader_holds_up_the_peer),
+                T(test_too_long_for_a_slow_reader),
                 T(test_closing_reaches_the_peer),
         };
 

@@ -91,7 +91,7 @@ struct talk {
         const char *name; /* the server's case */
         const char *message;
         int64_t stall_us, time_us, cancel_us;
-        size_t max_event;
+        int64_t max_reply;
         const struct planner_round *rounds;
         size_t round_count;
 
@@ -178,6 +178,7 @@ static void talk_fiber(void *arg)
         struct talk *talk = arg;
         struct provider_config config = { .retry_us = 2 * MS,
                                           .stall_us = talk->stall_us,
+                                          .max_reply = talk->max_reply,
                                           .api_key = "secret" };
         const struct openai_planner_config options = {
                 .options = { .model = "m", .temperature = -1, .asks_usage = true }, .max_rounds = 3
@@ -350,9 +351,21 @@ static void test_the_deadline_ends_it(void **state CM_UNUSED)
         done(&talk);
 }
 
+/* What is left of an event is not taken for one. */
+static void test_a_cut_inside_an_event(void **state CM_UNUSED)
+{
+        struct talk talk = { .name = "cut_inside" };
+
+        run(&talk);
+        assert_int_equal(talk.result, -CM_E_UNAVAILABLE);
+        assert_string_equal(talk.reply.data, "Half");
+        assert_non_null(strstr(talk.why, "cut"));
+        done(&talk);
+}
+
 static void test_too_long_a_reply_ends(void **state CM_UNUSED)
 {
-        struct talk talk = { .name = "flood" };
+        struct talk talk = { .name = "flood", .max_reply = 300000 };
 
         run(&talk);
         assert_int_equal(talk.result, -CM_E_UNAVAILABLE);
@@ -458,6 +471,7 @@ int main(void)
                 T(test_is_taken_up_again),
                 T(test_a_stall_ends),
                 T(test_the_deadline_ends_it),
+                T(test_a_cut_inside_an_event),
                 T(test_too_long_a_reply_ends),
                 T(test_a_cancel_reaches_the_server),
         };

@@ -285,7 +285,8 @@ static int end_of_stream(struct provider_reply *reply, int result, struct cm_buf
         struct sse_event event;
         int r = PROVIDER_TEXT;
 
-        if (reply->is_stream && sse_parse_end(&reply->events, &event))
+        /* What a cut left of an event is none. */
+        if (reply->is_stream && result == 0 && sse_parse_end(&reply->events, &event))
                 r = take(reply, event.data, text);
         if (r != PROVIDER_TEXT)
                 return r;

@@ -216,6 +216,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
 
+    def do_cut_inside(self, _body, _state):
+        self.begin()
+        self.piece(chunk({"content": "Half"}) + 'data: {"choices":[{"ind')
+        self.wfile.flush()
+        self.close_connection = True
+
     def do_flood(self, _body, _state):
         self.stream(chunk({"content": "x" * 1000}) for _ in range(20000))
 
