@@ -8,7 +8,6 @@ import random
 import statistics
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from bench.rig import BENCH, BUILD, Rig
 from bench.table import Row
@@ -43,15 +42,16 @@ def questions(texts: list[str]) -> list[str]:
 
 
 def store(rig: Rig, person: client.Person, texts: list[str]):
-    """Through the route once a text, from a few connections."""
-    def put(part):
-        with client.Api(rig.memory.url, person.token) as api:
-            for text in part:
-                answer = api.post("/v1/memories", json={"content": text})
-                assert answer.status_code == 201, answer.text
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, [texts[start::8] for start in range(8)]))
+    """Into the table: through the route the limit of a person would take minutes."""
+    with rig.stack.postgres.connect("salus_memory") as connection:
+        connection.execute(
+            "INSERT INTO memory_items (user_id, id, generation, version, content, language, memory_type, storage_type,"
+            " significance_level, relevance_score, stability_score, explicitness_score, user_consent, tags, valid_from,"
+            " is_active, is_archived, created_at, updated_at, content_digest)"
+            " SELECT %s, gen_random_uuid(), 1, 1, content, 'und', 1, 2, 1, 0.5, 0.5, 1, 1, '[]', now(), true, false, now(),"
+            " now(), decode(md5(content), 'hex') FROM unnest(%s::text[]) AS content", (person.id, texts))
+        connection.execute("INSERT INTO memory_persons VALUES (%s, 1, %s)", (person.id, len(texts)))
+        connection.execute("VACUUM ANALYZE memory_items")
 
 
 def vectors(texts: list[str]) -> list[list[float]]:
@@ -88,6 +88,7 @@ def recall_of(rig: Rig, count: int):
     person = client.register(rig.auth.url, memory_url=rig.memory.url)
     texts = sentences(count)
     asked = questions(texts)
+    rig.memory.is_ready()
     store(rig, person, texts)
     row = Row(f"recall among {count:,} of one person, p50", "ms", "Chroma, same vectors, in process", 1, at_most=True,
               absolute=True)
