@@ -120,6 +120,14 @@ const struct cm_pg_statement memory_next_generation = {
                " DO UPDATE SET generation = memory_persons.generation + 1 RETURNING generation",
 };
 
+void memory_put_ids(struct cm_pg_params *params, const struct forgotten_ids *ids)
+{
+        cm_pg_array_begin(params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < ids->count; i++)
+                cm_pg_array_uuid(params, &ids->items[i]);
+        cm_pg_array_end(params);
+}
+
 /* ---- remember */
 
 /*

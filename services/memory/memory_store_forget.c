@@ -79,10 +79,7 @@ static void put_ids(struct cm_pg_params *params, const struct cm_uuid *user,
                     const struct forgotten_ids *ids)
 {
         cm_pg_put_uuid(params, user);
-        cm_pg_array_begin(params, CM_PG_UUID_ARRAY);
-        for (size_t i = 0; i < ids->count; i++)
-                cm_pg_array_uuid(params, &ids->items[i]);
-        cm_pg_array_end(params);
+        memory_put_ids(params, ids);
 }
 
 /* 0: not before. */

@@ -61,14 +61,6 @@ static void read_changes(const struct cm_pg_result *result, struct cm_arena *are
                 read_change(result, i, arena, &changes_r->items[i]);
 }
 
-static void put_ids(struct cm_pg_params *params, const struct forgotten_ids *ids)
-{
-        cm_pg_array_begin(params, CM_PG_UUID_ARRAY);
-        for (size_t i = 0; i < ids->count; i++)
-                cm_pg_array_uuid(params, &ids->items[i]);
-        cm_pg_array_end(params);
-}
-
 /* The generation first: each statement sees what was committed before it began, so nothing up to
  * that generation is missing from what the later ones give. */
 int memory_store_catch_up(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
@@ -94,7 +86,7 @@ int memory_store_catch_up(struct cm_pg *pg, struct cm_arena *arena, const struct
         cm_pg_put_int8(&since, after);
         cm_pg_put_int4(&since, MEMORY_MAX_BEHIND + 1);
         cm_pg_put_uuid(&some, user);
-        put_ids(&some, ids);
+        memory_put_ids(&some, ids);
         *changes_r = (struct memory_changes){ 0 };
         r = cm_pg_flight(pg, &scope, items, ids->count ? 3 : 2, NULL);
         if (r)

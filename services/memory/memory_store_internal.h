@@ -25,5 +25,8 @@ struct key_digest {
 };
 struct cm_str memory_key_digest(struct cm_str text, struct key_digest *space);
 
+/* As uuid[]. */
+void memory_put_ids(struct cm_pg_params *params, const struct forgotten_ids *ids);
+
 /* Takes the person's next generation, and the lock under which it is used. */
 extern const struct cm_pg_statement memory_next_generation;

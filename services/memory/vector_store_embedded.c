@@ -137,6 +137,7 @@ static void find_rows(const struct embedding *query, struct rows *rows)
 }
 
 typedef int16_t vector16 __attribute__((vector_size(CHUNK * 2)));
+typedef int32_t vector32 __attribute__((vector_size(CHUNK * 4), aligned(4)));
 typedef int8_t vector8 __attribute__((vector_size(CHUNK), aligned(1)));
 
 /* The sums of CHUNK vectors. */
@@ -144,6 +145,8 @@ static inline __attribute__((always_inline)) void sum_chunk(const struct block *
                                                             const struct rows *rows, size_t at,
                                                             int32_t *sums_r)
 {
+        vector32 all = { 0 };
+
         for (size_t run = 0, row = 0; run < rows->run_count; run++) {
                 vector16 sums = { 0 };
 
@@ -154,9 +157,9 @@ static inline __attribute__((always_inline)) void sum_chunk(const struct block *
                         sums += __builtin_convertvector(*(const vector8 *)values, vector16) *
                                 rows->factor[row];
                 }
-                for (size_t i = 0; i < CHUNK; i++)
-                        sums_r[i] += sums[i];
+                all += __builtin_convertvector(sums, vector32);
         }
+        *(vector32 *)sums_r = all;
 }
 
 static inline __attribute__((always_inline)) void sum_chunks(const struct block *block,

@@ -8,7 +8,7 @@ import random
 import statistics
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from bench.rig import BENCH, BUILD, Rig
 from bench.table import Row
@@ -43,15 +43,16 @@ def questions(texts: list[str]) -> list[str]:
 
 
 def store(rig: Rig, person: client.Person, texts: list[str]):
-    """Through the route once a text, from a few connections."""
-    def put(part):
-        with client.Api(rig.memory.url, person.token) as api:
-            for text in part:
-                answer = api.post("/v1/memories", json={"content": text})
-                assert answer.status_code == 201, answer.text
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, [texts[start::8] for start in range(8)]))
+    """Into the table: through the route the limit of a person would take minutes."""
+    with rig.stack.postgres.connect("salus_memory") as connection:
+        connection.execute(
+            "INSERT INTO memory_items (user_id, id, generation, version, content, language, memory_type, storage_type,"
+            " significance_level, relevance_score, stability_score, explicitness_score, user_consent, tags, valid_from,"
+            " is_active, is_archived, created_at, updated_at, content_digest)"
+            " SELECT %s, gen_random_uuid(), 1, 1, content, 'und', 1, 2, 1, 0.5, 0.5, 1, 1, '[]', now(), true, false, now(),"
+            " now(), decode(md5(content), 'hex') FROM unnest(%s::text[]) AS content", (person.id, texts))
+        connection.execute("INSERT INTO memory_persons VALUES (%s, 1, %s)", (person.id, len(texts)))
+        connection.execute("VACUUM ANALYZE memory_items")
 
 
 def vectors(texts: list[str]) -> list[list[float]]:
@@ -61,21 +62,29 @@ def vectors(texts: list[str]) -> list[list[float]]:
     return [[float(value) for value in line.split()] for line in done.stdout.splitlines()]
 
 
-def chroma(items: list[list[float]], asked: list[list[float]]) -> dict:
+@contextmanager
+def chroma(items: list[list[float]]):
+    """A function that asks a Chroma which has these vectors."""
     venv = BUILD / "chroma"
     if not (venv / "bin/python").exists():
         subprocess.run([os.environ.get("PYTHON", "python3"), "-m", "venv", venv], check=True)
         subprocess.run([venv / "bin/pip", "install", "-q", "-r", BENCH / "peers/chroma/requirements.txt"], check=True)
-    done = subprocess.run([venv / "bin/python", BENCH / "peers/chroma/ask.py"],
-                          input=json.dumps({"items": items, "questions": asked}) + "\n", capture_output=True, text=True)
-    if done.returncode:
-        raise AssertionError(f"chroma: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    with subprocess.Popen([venv / "bin/python", BENCH / "peers/chroma/ask.py"], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        def say(line) -> dict:
+            process.stdin.write(json.dumps(line) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        assert say(items) == len(items)
+        yield say
+        process.stdin.close()
 
 
 def nearest(items: list[list[float]], question: list[float]) -> list[int]:
     """The ten nearest by looking at all: what is right."""
-    scores = [(-sum(a * b for a, b in zip(item, question, strict=True) if b), place) for place, item in enumerate(items)]
+    dimensions = [d for d, value in enumerate(question) if value]
+    scores = [(-sum(item[d] * question[d] for d in dimensions), place) for place, item in enumerate(items)]
     return [place for _, place in sorted(scores)[:10]]
 
 
@@ -88,30 +97,37 @@ def recall_of(rig: Rig, count: int):
     person = client.register(rig.auth.url, memory_url=rig.memory.url)
     texts = sentences(count)
     asked = questions(texts)
+    rig.memory.is_ready()
     store(rig, person, texts)
     row = Row(f"recall among {count:,} of one person, p50", "ms", "Chroma, same vectors, in process", 1, at_most=True,
               absolute=True)
     tail = Row(f"recall among {count:,} of one person, p99", "ms")
     items, asked_vectors = vectors(texts), vectors(asked)
-    with client.Api(rig.memory.url, person.token) as api:
+    with client.Api(rig.memory.url, person.token) as api, chroma(items) as peer:
         api.post("/v1/memories/recall", json={"query": asked[0]})  # makes the index
         for _ in range(3):
-            times = []
-            for question in asked:
-                begin = time.perf_counter()
-                answer = api.post("/v1/memories/recall", json={"query": question})
-                times.append((time.perf_counter() - begin) * 1000)
-                assert answer.status_code == 200, answer.text
+            times = ask(api, asked)
             row.ours.append(statistics.median(times))
             tail.ours.append(statistics.quantiles(times, n=100)[98])
-            peer = chroma(items, asked_vectors)
-            row.references.append(statistics.median(peer["times"]) * 1000)
-    right = [nearest(items, question) for question in asked_vectors[:20]]
-    share = sum(len(set(a) & set(b)) for a, b in zip(right, peer["found"], strict=False)) / sum(map(len, right))
-    row.checked = f"each question's text is found; Chroma finds {share:.1%} of the nearest"
+            answer = peer(asked_vectors)
+            row.references.append(statistics.median(answer["times"]) * 1000)
+    right = [nearest(items, question) for question in asked_vectors[:10]]
+    share = sum(len(set(a) & set(b)) for a, b in zip(right, answer["found"], strict=False)) / sum(map(len, right))
+    row.checked = f"texts are found by their words; Chroma has {share:.1%} of the nearest"
     if not all_found(rig, person, texts):
         row.checked = "VOID: a text was not found by its own words"
     return [row, tail]
+
+
+def ask(api: client.Api, questions: list[str]) -> list[float]:
+    """Milliseconds of each answer."""
+    times = []
+    for question in questions:
+        begin = time.perf_counter()
+        answer = api.post("/v1/memories/recall", json={"query": question})
+        times.append((time.perf_counter() - begin) * 1000)
+        assert answer.status_code == 200, answer.text
+    return times
 
 
 def all_found(rig: Rig, person: client.Person, texts: list[str]) -> bool:

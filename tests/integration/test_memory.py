@@ -561,17 +561,26 @@ def test_without_redis_memory_works(private_stack):
 
     auth, memory = private_stack.daemon("auth"), private_stack.daemon("memory")
     person = register(auth.url, memory_url=memory.url)
+
+    def recent():
+        return [item["content"] for item in person.memory.get("/v1/memories/recent").json()["items"]]
+
+    def listed_in_redis():
+        return json.dumps(private_stack.bus.connect().lrange(f"s1:user:{person.id}:memories", 0, -1))
+
     remember(person, "the first")
-    private_stack.bus.stop()
+    assert recent() == ["the first"]
     stored = remember(person)
+    assert PENICILLIN in listed_in_redis()
+    private_stack.bus.stop()
     assert recall(person, "penicillin")
-    assert [item["content"] for item in person.memory.get("/v1/memories/recent").json()["items"]] == [PENICILLIN, "the first"]
+    assert recent() == [PENICILLIN, "the first"]
     assert person.memory.delete(f"/v1/memories/{stored['id']}").status_code == 204
-    assert recall(person, "penicillin") == []
+    assert recall(person, "penicillin") == [] and recent() == ["the first"]
+    remember(person, "the third")
     private_stack.bus.start()
-    eventually(lambda: PENICILLIN not in json.dumps(
-        private_stack.bus.connect().lrange(f"s1:user:{person.id}:memories", 0, -1)), within=30)
-    assert [item["content"] for item in person.memory.get("/v1/memories/recent").json()["items"]] == ["the first"]
+    eventually(lambda: PENICILLIN not in listed_in_redis(), within=30, what="the event has dropped the list")
+    assert recent() == ["the third", "the first"]
 
 
 def test_without_its_store_memory_says_so(private_stack):

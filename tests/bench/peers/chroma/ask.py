@@ -1,5 +1,5 @@
-"""Chroma in the same process: puts the vectors of a file into a collection and asks for the nearest, one question at a time.
-Reads JSON lines {"items": [[…]], "questions": [[…]]} on standard input; answers each with {"times": [s], "found": [[place]]}."""
+"""Chroma in its own process. The first line of standard input is a JSON list of vectors, which become a collection; each
+further line is a list of questions, asked one at a time and answered with {"times": [s], "found": [[place]]}."""
 
 import json
 import sys
@@ -12,15 +12,15 @@ BATCH = 2000
 
 def main():
     client = chromadb.EphemeralClient(chromadb.Settings(anonymized_telemetry=False))
-    for number, line in enumerate(sys.stdin):
-        given = json.loads(line)
-        collection = client.create_collection(f"round{number}", metadata={"hnsw:space": "cosine"})
-        items = given["items"]
-        for start in range(0, len(items), BATCH):
-            part = items[start:start + BATCH]
-            collection.add(ids=[str(start + i) for i in range(len(part))], embeddings=part)
+    collection = client.create_collection("memories", metadata={"hnsw:space": "cosine"})
+    items = json.loads(sys.stdin.readline())
+    for start in range(0, len(items), BATCH):
+        part = items[start:start + BATCH]
+        collection.add(ids=[str(start + i) for i in range(len(part))], embeddings=part)
+    print(json.dumps(collection.count()), flush=True)
+    for line in sys.stdin:
         times, found = [], []
-        for question in given["questions"]:
+        for question in json.loads(line):
             begin = time.perf_counter()
             answer = collection.query(query_embeddings=[question], n_results=10, include=["distances"])
             times.append(time.perf_counter() - begin)
