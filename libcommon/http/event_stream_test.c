@@ -241,6 +241,7 @@ static void test_last_event_id(void **state CM_UNUSED)
                 { "", "Last-Event-ID: 9999999999999999\r\n", "400 Bad Request", 0 },
                 { "?last_event_id=%31", "", "400 Bad Request", 0 },
                 { "?last_event_id=1x", "", "400 Bad Request", 0 },
+                { "?last_event_id=1x", "Last-Event-ID: 2\r\n", "400 Bad Request", 0 },
                 { "?unknown=1", "", "400 Bad Request", 0 },
         };
 
