@@ -1,4 +1,4 @@
-"""Both daemons against their own OpenAPI documents: schemathesis makes requests, valid and not, and checks every
+"""The daemons against their own OpenAPI documents: schemathesis makes requests, valid and not, and checks every
 answer. No 5xx, nothing undocumented, nothing invalid taken, nothing valid refused."""
 
 import os
@@ -44,3 +44,9 @@ def test_logout_keeps_its_contract(auth, person):
 @pytest.mark.timeout(600)
 def test_main_health_keeps_its_contract(health, patient):
     check(health, patient().token, *(word for operation in STREAMED for word in ("--exclude-operation-id", operation)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_chat_keeps_its_contract(stack, patient):
+    check(stack.daemon("chat", name="chat-contract"), patient().token)
