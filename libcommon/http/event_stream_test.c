@@ -431,7 +431,7 @@ static void test_nothing_follows_the_last_event(void **state CM_UNUSED)
                 struct harness harness;
 
                 toy.send_after_end = true;
-                (void)freopen("/dev/null", "w", stderr);
+                (void)!freopen("/dev/null", "w", stderr);
                 start(&harness, &(struct cm_stream_limits){ 0 });
                 (void)exchange(&harness, "GET /stream HTTP/1.0\r\n\r\n", 0);
                 _exit(0);
