@@ -69,6 +69,7 @@ int cm_request_last_event_id(struct cm_request *request, int64_t *id_r)
                 wrong = "/header/last-event-id";
         if (!wrong)
                 return 0;
+        *id_r = 0;
         (void)cm_reply_invalid(request, wrong, "is not an id of this stream");
         return 1;
 }
