@@ -35,7 +35,8 @@ bool cm_utf8_is_valid(struct cm_str text);
 /* Number of code points in well-formed UTF-8. */
 size_t cm_utf8_length(struct cm_str text);
 
-/* Decimal digits of `value`, NUL-terminated; returns their number. Many times faster than printf. */
+/* Decimal digits of `value`, NUL-terminated; returns their number. Many times faster than printf.
+ */
 #define CM_INT_TEXT_SIZE 21
 size_t cm_int_format(int64_t value, char out[CM_INT_TEXT_SIZE]);
 

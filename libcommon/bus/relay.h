@@ -34,7 +34,7 @@ struct cm_relay_config {
                                          server after 20 s. May be NULL */
         bool hangs; /* for tests, in builds with CM_FAULTS only; TEST_FAULT=hang-relay likewise: the
                        first step never ends */
-        bool mirrors;      /* says each fact on its topic, for apps that listen to Redis */
+        bool mirrors; /* says each fact on its topic, for apps that listen to Redis */
 };
 
 /* Starts the relay's fibers in this loop. Fails with -CM_E_OVERLOAD only; whatever else is wrong is

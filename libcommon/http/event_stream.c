@@ -58,17 +58,19 @@ static struct cm_str id_from_query(struct cm_request *request)
 
 int cm_request_last_event_id(struct cm_request *request, int64_t *id_r)
 {
-        struct cm_str text = cm_request_header(request, "last-event-id");
-        const char *pointer = "/header/last-event-id";
+        struct cm_str header = cm_request_header(request, "last-event-id");
+        struct cm_str query = id_from_query(request);
+        const char *wrong = NULL;
 
         *id_r = 0;
-        if (!text.len) {
-                text = id_from_query(request);
-                pointer = "/query/" CM_LAST_EVENT_ID_QUERY;
-        }
-        if (!text.len || cm_stream_event_id_parse(text, id_r))
+        if (query.len && !cm_stream_event_id_parse(query, id_r))
+                wrong = "/query/" CM_LAST_EVENT_ID_QUERY;
+        if (header.len && !cm_stream_event_id_parse(header, id_r)) /* the header counts */
+                wrong = "/header/last-event-id";
+        if (!wrong)
                 return 0;
-        (void)cm_reply_invalid(request, pointer, "is not an id of this stream");
+        *id_r = 0;
+        (void)cm_reply_invalid(request, wrong, "is not an id of this stream");
         return 1;
 }
 

@@ -241,6 +241,7 @@ static void test_last_event_id(void **state CM_UNUSED)
                 { "", "Last-Event-ID: 9999999999999999\r\n", "400 Bad Request", 0 },
                 { "?last_event_id=%31", "", "400 Bad Request", 0 },
                 { "?last_event_id=1x", "", "400 Bad Request", 0 },
+                { "?last_event_id=1x", "Last-Event-ID: 2\r\n", "400 Bad Request", 0 },
                 { "?unknown=1", "", "400 Bad Request", 0 },
         };
 
@@ -430,7 +431,7 @@ static void test_nothing_follows_the_last_event(void **state CM_UNUSED)
                 struct harness harness;
 
                 toy.send_after_end = true;
-                (void)freopen("/dev/null", "w", stderr);
+                (void)!freopen("/dev/null", "w", stderr);
                 start(&harness, &(struct cm_stream_limits){ 0 });
                 (void)exchange(&harness, "GET /stream HTTP/1.0\r\n\r\n", 0);
                 _exit(0);

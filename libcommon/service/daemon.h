@@ -44,8 +44,8 @@ struct worker {
         struct cm_cond never;
         struct cm_timer *tick;
         int64_t tick_due_us;
-        atomic_bool open;     /* the loop is there, until all threads have ended */
-        atomic_bool started;  /* worker_start has succeeded */
+        atomic_bool open;        /* the loop is there, until all threads have ended */
+        atomic_bool started;     /* worker_start has succeeded */
         atomic_bool store_ready; /* as of the last turn */
         atomic_bool bus_ready;
         atomic_bool cache_ready;

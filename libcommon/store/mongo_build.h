@@ -51,8 +51,10 @@ struct cm_doc_field {
                                 .item_offset = offsetof(struct item_type, item_member),            \
                                 .item_size = CM_SIZE_OF(item_type, item_member) })
 /* `pointer`, when it points to what the member is. */
-#define CM_LIKE(type, member, pointer)      (0 ? &((struct type *)0)->member : (pointer))
-#define CM_LIKE_ITEM(type, member, pointer) (0 ? ((struct type *)0)->member.items : (pointer))
+#define CM_LIKE(type, member, pointer)                                                             \
+        (0 ? (__typeof__(&((struct type *)0)->member))NULL : (pointer))
+#define CM_LIKE_ITEM(type, member, pointer)                                                        \
+        (0 ? (__typeof__(((struct type *)0)->member.items))NULL : (pointer))
 
 /* ---- filters: all conditions hold. Zero-initialise. */
 struct cm_filter {

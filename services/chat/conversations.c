@@ -6,7 +6,6 @@
 #include "conversation_store.h"
 #include "errors.h"
 #include "http/cursor.h"
-#include "http/idempotency.h"
 #include "message_store.h"
 #include "views.h"
 
@@ -88,14 +87,10 @@ int conversation_create(struct cm_request *request, const struct conversation_cr
                 .created_at = now,
                 .updated_at = now,
         };
-        struct cm_str key;
-        int r = cm_idempotency_key(request, &key);
+        int r;
 
-        (void)params;
-        if (r)
-                return 0;
-        if (key.data) {
-                id = id_of_key(user_id, key);
+        if (params->has_idempotency_key == CM_PRESENT) {
+                id = id_of_key(user_id, params->idempotency_key);
                 document.has_request_digest = CM_PRESENT;
                 document.request_digest = body_digest(request);
         }

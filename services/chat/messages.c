@@ -6,7 +6,7 @@
 #include "conversation_store.h"
 #include "errors.h"
 #include "http/cursor.h"
-#include "http/idempotency.h"
+#include "http/event_stream.h"
 #include "message_store.h"
 #include "reply.h"
 #include "reply_routes.h"
@@ -94,7 +94,10 @@ static int check_content(struct cm_request *request, const struct message_input 
 {
         const struct chat *chat = cm_request_service(request);
         int64_t most = chat->settings->chat_max_message;
+        int64_t last_id;
 
+        if (cm_request_last_event_id(request, &last_id)) /* before anything is stored */
+                return 1;
         if ((int64_t)in->content.len > most)
                 return cm_reply_invalid(request, "/content", "must be at most %lld bytes",
                                         (long long)most)
@@ -102,26 +105,23 @@ static int check_content(struct cm_request *request, const struct message_input 
         return 0;
 }
 
-static int make_message(struct cm_request *request, const struct message_input *in,
-                        struct analysis *analysis, struct message_document *message)
+static int make_message(struct cm_request *request, const struct message_send_params *params,
+                        const struct message_input *in, struct analysis *analysis,
+                        struct message_document *message)
 {
         cm_time now = cm_request_now(request) / CM_MILLISECOND * CM_MILLISECOND;
         uint8_t digest[CM_SHA256_SIZE];
         char text[2 * CM_SHA256_SIZE + 1];
-        struct cm_str key;
-        int r = cm_idempotency_key(request, &key);
 
-        if (r)
-                return r;
         *message = (struct message_document){ .role = MESSAGE_ROLE_USER,
                                               .message_type = MESSAGE_TYPE_TEXT,
                                               .created_at = now,
                                               .updated_at = now };
-        if (key.data) {
+        if (params->has_idempotency_key == CM_PRESENT) {
                 cm_sha256(in->content.data, in->content.len, digest);
                 cm_hex_encode(digest, sizeof(digest), text);
                 message->has_key = message->has_request_digest = CM_PRESENT;
-                message->key = key;
+                message->key = params->idempotency_key;
                 message->request_digest =
                         cm_arena_str(cm_request_arena(request), cm_str_from(text));
         }
@@ -186,7 +186,7 @@ int message_send(struct cm_request *request, const struct message_send_params *p
         int r = check_content(request, in);
 
         if (r == 0)
-                r = make_message(request, in, &analysis, &append.message);
+                r = make_message(request, params, in, &analysis, &append.message);
         if (r == 0)
                 r = find(request, &params->conversation_id, &conversation);
         if (r)

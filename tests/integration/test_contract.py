@@ -56,3 +56,9 @@ def test_scheduler_keeps_its_contract(scheduler, planner):
 @pytest.mark.timeout(600)
 def test_memory_keeps_its_contract(memory, rememberer):
     check(memory, rememberer().token)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_chat_keeps_its_contract(stack, patient):
+    check(stack.daemon("chat", name="chat-contract"), patient().token)
