@@ -168,7 +168,7 @@ static const struct cm_pg_statement remember_statement = {
                "  $19::uuid, $20::int4, $21::int4, $22, since.at,"
                "  (SELECT valid_from FROM later), (SELECT id FROM later), $25::bool, $26::bool,"
                "  $27, $27, $28, $29, $30::bytea FROM person, since RETURNING id"
-               ") INSERT INTO outbox (payload, event_count) SELECT $32::jsonb, 1 FROM stored"
+               ") INSERT INTO outbox (payload, event_count) SELECT $32::text, 1 FROM stored"
                " RETURNING pg_notify('" CM_OUTBOX_CHANNEL "', '')",
 };
 
@@ -288,7 +288,7 @@ static void put_remember(const struct new_memory *new, int64_t max_items,
         cm_pg_put_bytes(params, new->key.data ? memory_key_digest(new->body, &body) : CM_STR_NONE);
         cm_pg_put_int8(params, max_items);
         cm_outbox_payload(created, 1, &payload);
-        cm_pg_put_jsonb(params, cm_buf_str(&payload));
+        cm_pg_put_text(params, cm_buf_str(&payload));
 }
 
 static void put_remembered(const struct new_memory *new, struct cm_pg_params *params)

@@ -171,7 +171,7 @@ int delivery_store_space(struct cm_pg *pg, struct cm_str destination, int64_t sp
         "WITH ours AS (DELETE FROM delivery_queue WHERE delivery_id = $2::uuid"                    \
         " AND attempts = $3::int2 RETURNING delivery_id), done AS (UPDATE deliveries d SET "
 #define WITH_FACT                                                                                  \
-        " RETURNING d.id) INSERT INTO outbox (payload, event_count) SELECT $4::jsonb, 1 FROM done" \
+        " RETURNING d.id) INSERT INTO outbox (payload, event_count) SELECT $4::text, 1 FROM done" \
         " RETURNING pg_notify('" CM_OUTBOX_CHANNEL "', '')"
 
 static const struct cm_pg_statement settle_sent = {
@@ -204,7 +204,7 @@ static void put_fact(struct cm_pg_params *params, struct cm_arena *arena,
         CM_CLEANUP(cm_buf_deinit) struct cm_buf payload = { 0 };
 
         cm_outbox_payload(event, 1, &payload);
-        cm_pg_put_jsonb(params, cm_arena_str(arena, cm_buf_str(&payload)));
+        cm_pg_put_text(params, cm_arena_str(arena, cm_buf_str(&payload)));
 }
 
 static int run(struct cm_pg *pg, const struct delivery_job *job,
