@@ -29,8 +29,10 @@ static bool is_base64(char c)
 /* 16 bytes: 22 characters, of the last one only the upper two bits, and two for padding. */
 static bool is_key(struct cm_str key)
 {
+        static const char last[] = { 'A', 'Q', 'g', 'w' };
+
         if (key.len != KEY_LEN || memcmp(key.data + 22, "==", 2) != 0 ||
-            !memchr("AQgw", key.data[21], 4))
+            !memchr(last, key.data[21], sizeof(last)))
                 return false;
         for (size_t i = 0; i < 22; i++)
                 if (!is_base64(key.data[i]))
@@ -58,7 +60,7 @@ bool cm_websocket_accept(struct cm_str key, char out[CM_WEBSOCKET_ACCEPT_SIZE])
 
 bool cm_origin_is_allowed(struct cm_str origin, struct cm_str host, const char *allowed)
 {
-        struct cm_str list = cm_str_from(allowed), one, authority = origin;
+        struct cm_str list = cm_str_from(allowed), one;
 
         if (!origin.data)
                 return true; /* no browser */
@@ -68,7 +70,8 @@ bool cm_origin_is_allowed(struct cm_str origin, struct cm_str host, const char *
         for (size_t i = 0; i + 3 <= origin.len; i++) {
                 if (memcmp(origin.data + i, "://", 3) != 0)
                         continue;
-                authority = (struct cm_str){ origin.data + i + 3, origin.len - i - 3 };
+                struct cm_str authority = { origin.data + i + 3, origin.len - i - 3 };
+
                 return authority.len && cm_str_equal_nocase(authority, host);
         }
         return false; /* "null" among others */

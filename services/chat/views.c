@@ -5,6 +5,7 @@ void conversation_view(const struct conversation_document *document,
 {
         cm_time last = document->has_last_message_at == CM_PRESENT ? document->last_message_at
                                                                    : document->created_at;
+        int64_t seconds = (last - document->created_at) / CM_SECOND;
 
         *conversation_r = (struct conversation){
                 .user_id = document->user_id,
@@ -22,8 +23,7 @@ void conversation_view(const struct conversation_document *document,
                 .has_mood_before = document->has_mood_before,
                 .mood_before = document->mood_before,
                 .message_count = document->message_count,
-                .total_duration_minutes =
-                        (double)((last - document->created_at) / CM_SECOND) / 60.0,
+                .total_duration_minutes = (double)seconds / 60.0,
                 .created_at = document->created_at,
                 .updated_at = document->updated_at,
                 .has_last_message_at = document->has_last_message_at,

@@ -171,7 +171,7 @@ int delivery_store_space(struct cm_pg *pg, struct cm_str destination, int64_t sp
         "WITH ours AS (DELETE FROM delivery_queue WHERE delivery_id = $2::uuid"                    \
         " AND attempts = $3::int2 RETURNING delivery_id), done AS (UPDATE deliveries d SET "
 #define WITH_FACT                                                                                  \
-        " RETURNING d.id) INSERT INTO outbox (payload, event_count) SELECT $4::text, 1 FROM done" \
+        " RETURNING d.id) INSERT INTO outbox (payload, event_count) SELECT $4::text, 1 FROM done"  \
         " RETURNING pg_notify('" CM_OUTBOX_CHANNEL "', '')"
 
 static const struct cm_pg_statement settle_sent = {

@@ -242,8 +242,8 @@ int main(int argc, char **argv)
 {
         struct replica replica = { 0 };
 
-        if (argc < 2 || start(&replica, argv[1], argc > 2 ? atoll(argv[2]) : 0,
-                              argc > 3 ? atoll(argv[3]) : 0)) {
+        if (argc < 2 || start(&replica, argv[1], argc > 2 ? strtoll(argv[2], NULL, 10) : 0,
+                              argc > 3 ? strtoll(argv[3], NULL, 10) : 0)) {
                 fprintf(stderr, "usage: replica REDIS_URL [lease ms [heartbeat ms]]\n");
                 return 2;
         }
