@@ -35,6 +35,7 @@ static void check_runs(const struct recurrence *recurrence, const struct recurre
         }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static struct cm_zones *zones;
