@@ -113,6 +113,12 @@ def memory(stack, auth):
     return stack.daemon("memory", SALUS_WORKERS="2")
 
 
+@pytest.fixture(scope="session")
+def chat(stack, health):
+    """The chat daemon of the shared stack; main-health and auth run too."""
+    return stack.daemon("chat", SALUS_CONTEXT_TIMEOUT="2s", SALUS_TOOL_TIMEOUT="3s")
+
+
 @pytest.fixture
 def rememberer(auth, memory):
     """Makes people who use memory: rememberer().memory.post("/v1/memories", …)."""

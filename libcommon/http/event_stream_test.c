@@ -293,8 +293,7 @@ static void story_leave(struct client *client)
         client_read(fd, &client->reply, "retry: ");
         *(int64_t *)client->arg = cm_monotonic_us();
         close(fd);
-        while (cm_server_connections(client->harness->server))
-                usleep(200);
+        client_wait_all_closed(client);
 }
 
 static void test_a_client_that_goes_is_noticed_at_once(void **state CM_UNUSED)
@@ -323,8 +322,7 @@ static void story_stall(struct client *client)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
         client_send(fd, client->request, client->request_len);
         client_read(fd, &client->reply, "retry: ");
-        while (cm_server_connections(client->harness->server))
-                usleep(200);
+        client_wait_all_closed(client);
         close(fd);
 }
 

@@ -118,6 +118,31 @@ struct client {
         void *arg;
 };
 
+struct client_question {
+        struct harness *harness;
+        _Atomic long connections; /* -1: not asked yet */
+};
+
+static inline void client_answer(void *arg)
+{
+        struct client_question *it = arg;
+
+        it->connections = (long)cm_server_connections(it->harness->server);
+}
+
+/* From a story, until the server has closed all connections. */
+static inline void client_wait_all_closed(struct client *client)
+{
+        struct client_question question = { .harness = client->harness };
+
+        do {
+                question.connections = -1;
+                cm_loop_post(client->harness->loop, client_answer, &question);
+                while (question.connections < 0)
+                        usleep(200);
+        } while (question.connections);
+}
+
 static inline void client_end(void *arg)
 {
         cm_loop_stop(arg);

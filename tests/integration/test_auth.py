@@ -69,6 +69,7 @@ def test_register_signs_in(api, stack):
     assert "health:write" in claims["scope"] and "admin" not in claims["scope"]
 
     fact = events.wait_for("user.created.v1", user["id"])[0]["data"]
+    assert body["email"] not in base64.urlsafe_b64decode(fact.pop("contact") + "==").decode("latin-1")
     assert fact == {"user_id": user["id"], "tenant_id": user["tenant_id"], "user_type": "patient", "language": "he",
                     "time_zone": "Asia/Jerusalem", "status": "active", "version": 1, "changed_at": user["created_at"]}
     rows = stack.postgres.rows("salus_auth", "SELECT device_name, ip, user_agent FROM sessions WHERE id = %s",

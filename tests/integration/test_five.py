@@ -5,18 +5,12 @@ from support import client, streams
 from support.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def five(stack, health):
-    started = {name: stack.daemon(name) for name in ("memory", "scheduler")}
-    return started | {"chat": stack.daemon("chat", SALUS_CONTEXT_TIMEOUT="2s")}
-
-
 @pytest.fixture
-def talker(patient, five):
+def talker(patient, chat, memory, scheduler):
     def make(**about):
         person = patient(**about)
-        person.chat, person.memory, person.scheduler = (client.Api(five[name].url, person.token)
-                                                        for name in ("chat", "memory", "scheduler"))
+        person.chat, person.memory, person.scheduler = (client.Api(daemon.url, person.token)
+                                                        for daemon in (chat, memory, scheduler))
         def known():
             tools = talk(person, begin(person), "what are my reminders?")[1] + talk(
                 person, begin(person), "how was my week?")[1] + talk(person, begin(person), "what am I allergic to?")[1]
@@ -81,13 +75,13 @@ def test_the_same_in_hebrew(talker):
     assert len(items(person.scheduler, "/v1/schedules")) == 1
 
 
-def test_memory_dies_and_comes_back(talker, five):
+def test_memory_dies_and_comes_back(talker, memory):
     person = talker()
     conversation = begin(person)
     talk(person, conversation, "remember that I am allergic to penicillin")
-    five["memory"].kill()
+    memory.kill()
     text, tools, sources = talk(person, conversation, "what am I allergic to?")
     assert tools == [("recall", "unavailable")] and "penicillin" not in text and sources == []
     assert talk(person, conversation, "I feel anxious")[1] == [("record_mood", "done")]
-    five["memory"].start()
+    memory.start()
     eventually(lambda: "penicillin" in talk(person, conversation, "what am I allergic to?")[0], within=20)
