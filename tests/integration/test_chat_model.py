@@ -44,7 +44,7 @@ def ask(stack, patient, provider):
 
 
 def seen(provider: str, case: str) -> dict:
-    return httpx.get(f"{provider}/seen/{case}").json()
+    return httpx.get(f"{provider}/seen/{case}", **client.PLAIN).json()
 
 
 def test_what_leaves_the_house(ask, provider):

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 import yaml
-from support.client import problem
+from support.client import PLAIN, problem
 from support.gateway import Gateway
 from support.paths import ROOT
 
@@ -58,7 +58,7 @@ def gateway(workspace):
 
 @pytest.fixture
 def api(gateway):
-    with httpx.Client(base_url=gateway.url, timeout=20) as client:
+    with httpx.Client(base_url=gateway.url, timeout=20, **PLAIN) as client:
         yield client
 
 
@@ -183,7 +183,7 @@ def test_a_service_that_is_down_is_said_to_be(workspace):
     folder.mkdir()
     gateway = Gateway(folder, 1, 1, 1).start()
     try:
-        answer = httpx.get(f"{gateway.url}/v1/me")
+        answer = httpx.get(f"{gateway.url}/v1/me", **PLAIN)
         problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
     finally:

@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+from support.client import PLAIN
 from support.waiting import eventually
 
 HEAD = "Host: x\r\n"
@@ -111,7 +112,7 @@ def test_damaged_conversations(health):
     slowest = 0.0
     while time.monotonic() < until:
         started = time.monotonic()
-        assert httpx.get(f"{health.url}/healthz", timeout=5).status_code == 200
+        assert httpx.get(f"{health.url}/healthz", timeout=5, **PLAIN).status_code == 200
         slowest = max(slowest, time.monotonic() - started)
     for thread in threads:
         thread.join()

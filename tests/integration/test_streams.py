@@ -19,6 +19,7 @@ import httpx
 import httpx_sse
 import pytest
 import websockets
+from support.client import PLAIN
 from support.paths import BUILD, COMPILER, ROOT
 from support.process import free_port
 from support.waiting import eventually
@@ -38,7 +39,7 @@ class Replica:
 
     def make(self, words, pause_us=0):
         name = str(uuid.uuid4())
-        assert httpx.post(f"{self.url}/replies/{name}?words={words}&pause_us={pause_us}").status_code == 202
+        assert httpx.post(f"{self.url}/replies/{name}?words={words}&pause_us={pause_us}", **PLAIN).status_code == 202
         return name
 
     def connect(self):
@@ -67,7 +68,7 @@ def replicas(redis_url):
     both = [Replica(redis_url), Replica(redis_url)]
     # Both speak with Redis once a reply of one is known to the other.
     name = both[0].make(1)
-    eventually(lambda: httpx.get(f"{both[1].url}/replies/{name}").status_code == 200, within=20, what="replicas are ready")
+    eventually(lambda: httpx.get(f"{both[1].url}/replies/{name}", **PLAIN).status_code == 200, within=20, what="replicas are ready")
     yield both
     for replica in both:
         replica.end()
@@ -120,15 +121,15 @@ def test_cut_streams_are_resumed_on_the_other_replica_byte_by_byte(replicas):
 def test_an_sse_client_that_is_not_ours(replicas):
     name = replicas[0].make(20, 1000)
     for replica in replicas:
-        with httpx.Client() as client, httpx_sse.connect_sse(client, "GET", f"{replica.url}/replies/{name}") as source:
+        with httpx.Client(**PLAIN) as client, httpx_sse.connect_sse(client, "GET", f"{replica.url}/replies/{name}") as source:
             assert source.response.headers["cache-control"] == "no-store"
             events = [event for event in source.iter_sse() if event.data]   # `retry` alone is none
         assert [event.event for event in events] == ["delta"] * 20 + ["done"]
         assert [event.id for event in events] == [str(i) for i in range(1, 22)]
         assert events[0].json() == {"code": "word", "title": "שלום 7919"}
     # Who has seen the end is told so: an EventSource stops coming back.
-    assert httpx.get(f"{replicas[1].url}/replies/{name}", headers={"Last-Event-ID": "21"}).status_code == 204
-    assert httpx.get(f"{replicas[1].url}/replies/{uuid.uuid4()}").status_code == 404
+    assert httpx.get(f"{replicas[1].url}/replies/{name}", headers={"Last-Event-ID": "21"}, **PLAIN).status_code == 204
+    assert httpx.get(f"{replicas[1].url}/replies/{uuid.uuid4()}", **PLAIN).status_code == 404
 
 
 def test_stop_reaches_the_producer_from_the_other_replica(replicas):
@@ -139,7 +140,7 @@ def test_stop_reaches_the_producer_from_the_other_replica(replicas):
             client.sendall(f"GET /replies/{name} HTTP/1.0\r\n\r\n".encode())
             assert b"event" in client.recv(4096) or client.recv(4096)
             started = time.monotonic()
-            assert httpx.delete(f"{replicas[1].url}/replies/{name}").status_code == 204
+            assert httpx.delete(f"{replicas[1].url}/replies/{name}", **PLAIN).status_code == 204
             asked = time.monotonic()
             data = b""
             while b"event: done" not in data:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from support.client import PLAIN
 from support.paths import BIN
 from support.process import Process, free_port
 
@@ -44,14 +45,14 @@ class Daemon(Process):
 
     def is_ready(self):
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=2, **PLAIN).status_code == 200
         except httpx.HTTPError:
             return False
 
     def is_unready(self) -> bool:
         """Up, and says that it cannot serve."""
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 503
+            return httpx.get(f"{self.url}/readyz", timeout=2, **PLAIN).status_code == 503
         except httpx.HTTPError:
             return False
 
@@ -70,7 +71,7 @@ class Daemon(Process):
         """The sum of a metric's series that carry these labels; 0 when there is none."""
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         total = 0.0
-        for line in httpx.get(f"{self.url}/metrics", timeout=5).text.splitlines():
+        for line in httpx.get(f"{self.url}/metrics", timeout=5, **PLAIN).text.splitlines():
             series, _, value = line.rpartition(" ")
             if series.partition("{")[0] == name and all(label in series for label in wanted):
                 total += float(value)

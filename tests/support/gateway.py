@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from support.client import PLAIN
 from support.paths import ROOT
 from support.process import Process, free_port
 
@@ -39,6 +40,6 @@ class Gateway(Process):
 
     def is_ready(self):
         try:
-            return httpx.get(self.url, timeout=2).status_code == 200
+            return httpx.get(self.url, timeout=2, **PLAIN).status_code == 200
         except httpx.HTTPError:
             return False
