@@ -135,7 +135,7 @@ static int prune(struct cm_consumer *consumer)
                 return 0;
         consumer->next_prune_us = cm_monotonic_us() + PRUNE_US;
         consumer_limit(consumer->config.lease_us);
-        return consumer_store_prune(consumer);
+        return consumer->config.inbox->prune(consumer);
 }
 
 /* ---- reading */
@@ -326,6 +326,8 @@ static void complete(struct cm_consumer_config *config)
 #endif
         if (!config->batch)
                 config->batch = BATCH;
+        if (!config->inbox)
+                config->inbox = &consumer_inbox_tables;
         if (!config->max_data)
                 config->max_data = MAX_DATA;
         if (!config->lease_us)

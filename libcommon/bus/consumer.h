@@ -63,15 +63,20 @@ enum cm_consumer_fault {
         CM_FAULT_HANG,           /* with the first batch, until it is stopped */
 };
 
+struct cm_inbox;
+/* Over config.mongo. Only who names it links MongoDB's driver. */
+extern const struct cm_inbox cm_inbox_documents;
+
 struct cm_consumer_config {
         const char *group; /* "main-health": the service */
         const struct cm_subscription *subscriptions;
         struct cm_pg *pg; /* needs tx_connections */
-        /* Instead of pg, for a service that keeps documents. There is no transaction: the inbox has
-         * an event's entry after its effect, so that a crash between the two repeats the effect
-         * instead of losing it. Handlers must be idempotent, by a version or the event's id in the
-         * filter of their write. */
+        /* Instead of pg, for a service that keeps documents, both. There is no transaction: the
+         * inbox has an event's entry after its effect, so that a crash between the two repeats the
+         * effect instead of losing it. Handlers must be idempotent, by a version or the event's id
+         * in the filter of their write. */
         struct cm_mongo *mongo;
+        const struct cm_inbox *inbox; /* &cm_inbox_documents; NULL: tables */
         struct cm_redis *redis;       /* the worker's commands on the bus */
         const char *redis_url;        /* for a connection of its own, which blocks */
         void *service;                /* for cm_delivery */

@@ -200,7 +200,7 @@ static int run(struct cm_consumer *consumer, struct consumer_entry *entries, siz
         scope.count = collect_users(entries, count, users);
         scope.users = users;
         consumer_limit(consumer->config.lease_us * 10);
-        r = own(consumer_store_begin(consumer, &scope, entries, count, &tx));
+        r = own(consumer->config.inbox->begin(consumer, &scope, entries, count, &tx));
         if (r)
                 return r;
         consumer_limit(CM_NEVER); /* a handler takes what it needs; the heartbeat goes on */
@@ -210,7 +210,7 @@ static int run(struct cm_consumer *consumer, struct consumer_entry *entries, siz
                 return r;
         consumer_limit(consumer->config.lease_us * 10);
         die(consumer, CM_FAULT_DIE_BEFORE_COMMIT);
-        return own(consumer_store_commit(consumer, &tx, entries, count));
+        return own(consumer->config.inbox->commit(consumer, &tx, entries, count));
 }
 
 /* ---- what failed, one by one */

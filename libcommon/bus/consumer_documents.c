@@ -30,7 +30,7 @@ static struct cm_str entry_id(struct cm_arena *arena, const struct cm_event *eve
 
 /* ---- entries */
 
-int consumer_documents_open(struct cm_consumer *consumer, struct cm_str stream)
+static int documents_open(struct cm_consumer *consumer, struct cm_str stream)
 {
         const struct inbox_stream first = { .id = stream };
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
@@ -81,8 +81,9 @@ static bool came_before(const struct consumer_entry *entries, size_t i)
         return false;
 }
 
-int consumer_documents_begin(struct cm_consumer *consumer, struct consumer_entry *entries,
-                             size_t count)
+static int documents_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope CM_UNUSED,
+                           struct consumer_entry *entries, size_t count,
+                           struct cm_pg_tx **tx_r CM_UNUSED)
 {
         struct cm_str *ids = cm_arena_array(&consumer->attempt, count, sizeof(*ids));
         size_t wanted = effects(consumer, entries, count, ids);
@@ -137,14 +138,14 @@ static int push_run(struct cm_consumer *consumer, const struct consumer_stream *
                                CM_MONGO_UPDATE);
 }
 
-int consumer_documents_commit(struct cm_consumer *consumer, const struct consumer_entry *entries,
-                              size_t count)
+static int documents_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx CM_UNUSED,
+                            const struct consumer_entry *entries, size_t count)
 {
         struct cm_arena *arena = &consumer->attempt;
         struct inbox_entry *entered = cm_arena_array(arena, count, sizeof(*entered));
         struct consumer_range *runs = cm_arena_array(arena, count, sizeof(*runs));
         const struct consumer_stream **of = cm_arena_array(arena, count, sizeof(*of));
-        size_t found = 0, run_count = consumer_store_runs(entries, count, runs, of);
+        size_t found = 0, run_count = consumer_runs(entries, count, runs, of);
         int r;
 
         for (size_t i = 0; i < count; i++)
@@ -218,9 +219,9 @@ static void tell_beyond(const struct inbox_stream *stream, struct cm_arena *aren
                                                           stream->done.items[i].last };
 }
 
-int consumer_documents_advance(struct cm_consumer *consumer, struct cm_str stream,
-                               struct cm_arena *arena, int64_t *position_r,
-                               struct consumer_range **beyond_r, size_t *count_r)
+static int documents_advance(struct cm_consumer *consumer, struct cm_str stream,
+                             struct cm_arena *arena, int64_t *position_r,
+                             struct consumer_range **beyond_r, size_t *count_r)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         struct inbox_stream at;
@@ -243,7 +244,7 @@ int consumer_documents_advance(struct cm_consumer *consumer, struct cm_str strea
         return r;
 }
 
-int consumer_documents_prune(struct cm_consumer *consumer)
+static int documents_prune(struct cm_consumer *consumer)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         cm_time old = cm_now(&cm_clock_system) - consumer->config.keep_us;
@@ -251,3 +252,11 @@ int consumer_documents_prune(struct cm_consumer *consumer)
         CM_FILTER_COMPARE(&filter, inbox_entry, received_at, CM_COMPARE_LESS, &old);
         return cm_mongo_delete_all(consumer->config.mongo, &inbox, consumer->group, &filter, NULL);
 }
+
+const struct cm_inbox cm_inbox_documents = {
+        .open = documents_open,
+        .begin = documents_begin,
+        .commit = documents_commit,
+        .advance = documents_advance,
+        .prune = documents_prune,
+};

@@ -111,6 +111,7 @@ static void start_consumer(enum cm_consumer_fault fault)
 {
         const struct cm_consumer_config config = { .group = "reader",
                                                    .subscriptions = subscriptions,
+                                                   .inbox = &cm_inbox_documents,
                                                    .mongo = mongo,
                                                    .redis = redis,
                                                    .redis_url = bus.url,
@@ -123,6 +124,7 @@ static void start_consumer(enum cm_consumer_fault fault)
 static void start_relay(void)
 {
         const struct cm_relay_config config = { .service = "things",
+                                                .outbox = &cm_outbox_documents,
                                                 .mongo = mongo,
                                                 .collections = collections,
                                                 .lease_us = 1500 * CM_MILLISECOND,

@@ -168,8 +168,8 @@ int consumer_gap_look(struct cm_consumer *consumer, struct consumer_stream *stre
         int r = look_at_redis(consumer, stream, &view);
 
         if (r == 0)
-                r = consumer_store_advance(consumer, stream->name, &consumer->arena, &view.done,
-                                           &view.beyond, &view.beyond_count);
+                r = consumer->config.inbox->advance(consumer, stream->name, &consumer->arena,
+                                                    &view.done, &view.beyond, &view.beyond_count);
         if (r)
                 return r > 0 ? -CM_E_UNAVAILABLE : r;
         stream->has_moved = false;

@@ -74,10 +74,11 @@ int consumer_group_open(struct cm_consumer *consumer)
                 int64_t position = 0;
                 size_t count;
 
-                r = consumer_store_open(consumer, stream->name);
+                r = consumer->config.inbox->open(consumer, stream->name);
                 if (r == 0)
-                        r = consumer_store_advance(consumer, stream->name, &consumer->arena,
-                                                   &position, &beyond, &count);
+                        r = consumer->config.inbox->advance(consumer, stream->name,
+                                                            &consumer->arena, &position, &beyond,
+                                                            &count);
                 if (r == 0)
                         r = create(consumer, stream->key, position);
                 stream->seen = position;

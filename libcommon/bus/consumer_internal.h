@@ -87,38 +87,31 @@ void consumer_entry_kill(struct consumer_entry *entry, const char *reason, struc
 int consumer_work(struct cm_consumer *consumer, struct consumer_entry *entries,
                   size_t count) CM_MUST_CHECK;
 
-/* consumer_store.c: the inbox. All suspend. */
-int consumer_store_open(struct cm_consumer *consumer, struct cm_str stream) CM_MUST_CHECK;
-/* Begins the transaction of these entries and marks those is_new that the inbox did not have. */
-int consumer_store_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
-                         struct consumer_entry *entries, size_t count,
-                         struct cm_pg_tx **tx_r) CM_MUST_CHECK;
-/* Writes down that they are done with, and commits. */
-int consumer_store_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
-                          const struct consumer_entry *entries, size_t count) CM_MUST_CHECK;
-/* Joins what is done to the position. Ranges beyond it are returned in the arena, by position. */
 struct consumer_range {
         int64_t first;
         int64_t last;
 };
-int consumer_store_advance(struct cm_consumer *consumer, struct cm_str stream,
-                           struct cm_arena *arena, int64_t *position_r,
-                           struct consumer_range **beyond_r, size_t *count_r) CM_MUST_CHECK;
-int consumer_store_prune(struct cm_consumer *consumer) CM_MUST_CHECK;
-/* What is done with, as ranges: neighbours joined. Room for `count` each. */
-size_t consumer_store_runs(const struct consumer_entry *entries, size_t count,
-                           struct consumer_range *runs, const struct consumer_stream **streams);
 
-/* consumer_documents.c: the same inbox as documents. All suspend. */
-int consumer_documents_open(struct cm_consumer *consumer, struct cm_str stream) CM_MUST_CHECK;
-int consumer_documents_begin(struct cm_consumer *consumer, struct consumer_entry *entries,
-                             size_t count) CM_MUST_CHECK;
-int consumer_documents_commit(struct cm_consumer *consumer, const struct consumer_entry *entries,
-                              size_t count) CM_MUST_CHECK;
-int consumer_documents_advance(struct cm_consumer *consumer, struct cm_str stream,
-                               struct cm_arena *arena, int64_t *position_r,
-                               struct consumer_range **beyond_r, size_t *count_r) CM_MUST_CHECK;
-int consumer_documents_prune(struct cm_consumer *consumer) CM_MUST_CHECK;
+/* The inbox, in tables (consumer_store.c) or as documents (consumer_documents.c). All suspend. */
+struct cm_inbox {
+        int (*open)(struct cm_consumer *consumer, struct cm_str stream);
+        /* Begins the transaction of these entries, where there is one, and marks those is_new that
+         * the inbox did not have. */
+        int (*begin)(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
+                     struct consumer_entry *entries, size_t count, struct cm_pg_tx **tx_r);
+        /* Writes down that they are done with, and commits. */
+        int (*commit)(struct cm_consumer *consumer, struct cm_pg_tx **tx,
+                      const struct consumer_entry *entries, size_t count);
+        /* Joins what is done to the position. Ranges beyond it are returned in the arena, by
+         * position. */
+        int (*advance)(struct cm_consumer *consumer, struct cm_str stream, struct cm_arena *arena,
+                       int64_t *position_r, struct consumer_range **beyond_r, size_t *count_r);
+        int (*prune)(struct cm_consumer *consumer);
+};
+extern const struct cm_inbox consumer_inbox_tables;
+/* What is done with, as ranges: neighbours joined. Room for `count` each. */
+size_t consumer_runs(const struct consumer_entry *entries, size_t count,
+                     struct consumer_range *runs, const struct consumer_stream **streams);
 
 /* consumer_group.c: the group in Redis. All suspend. */
 int consumer_group_open(struct cm_consumer *consumer) CM_MUST_CHECK;

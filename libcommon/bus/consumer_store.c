@@ -143,8 +143,8 @@ static bool goes_on(const struct consumer_entry *entry, const struct consumer_en
 }
 
 /* Entries as ranges, neighbours joined: usually one range a batch. */
-size_t consumer_store_runs(const struct consumer_entry *entries, size_t count,
-                           struct consumer_range *runs, const struct consumer_stream **streams)
+size_t consumer_runs(const struct consumer_entry *entries, size_t count,
+                     struct consumer_range *runs, const struct consumer_stream **streams)
 {
         size_t found = 0;
 
@@ -187,7 +187,7 @@ static int pg_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
         struct cm_arena *arena = &consumer->attempt;
         struct consumer_range *runs = cm_arena_array(arena, count, sizeof(*runs));
         const struct consumer_stream **streams = cm_arena_array(arena, count, sizeof(*streams));
-        size_t found = consumer_store_runs(entries, count, runs, streams);
+        size_t found = consumer_runs(entries, count, runs, streams);
 
         put_ranges(&params, runs, streams, found);
         return cm_pg_commit_with(tx, found ? &item : NULL);
@@ -250,39 +250,10 @@ static int pg_prune(struct cm_consumer *consumer)
         return cm_pg_query(consumer->config.pg, NULL, &prune, &params, &result);
 }
 
-/* ---- which store it is */
-
-int consumer_store_open(struct cm_consumer *consumer, struct cm_str stream)
-{
-        return consumer->config.mongo ? consumer_documents_open(consumer, stream)
-                                      : pg_open(consumer, stream);
-}
-
-int consumer_store_begin(struct cm_consumer *consumer, const struct cm_pg_scope *scope,
-                         struct consumer_entry *entries, size_t count, struct cm_pg_tx **tx_r)
-{
-        return consumer->config.mongo ? consumer_documents_begin(consumer, entries, count)
-                                      : pg_begin(consumer, scope, entries, count, tx_r);
-}
-
-int consumer_store_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx,
-                          const struct consumer_entry *entries, size_t count)
-{
-        return consumer->config.mongo ? consumer_documents_commit(consumer, entries, count)
-                                      : pg_commit(consumer, tx, entries, count);
-}
-
-int consumer_store_advance(struct cm_consumer *consumer, struct cm_str stream,
-                           struct cm_arena *arena, int64_t *position_r,
-                           struct consumer_range **beyond_r, size_t *count_r)
-{
-        return consumer->config.mongo
-                       ? consumer_documents_advance(consumer, stream, arena, position_r, beyond_r,
-                                                    count_r)
-                       : pg_advance(consumer, stream, arena, position_r, beyond_r, count_r);
-}
-
-int consumer_store_prune(struct cm_consumer *consumer)
-{
-        return consumer->config.mongo ? consumer_documents_prune(consumer) : pg_prune(consumer);
-}
+const struct cm_inbox consumer_inbox_tables = {
+        .open = pg_open,
+        .begin = pg_begin,
+        .commit = pg_commit,
+        .advance = pg_advance,
+        .prune = pg_prune,
+};

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "bus/outbox.h"
@@ -90,6 +91,13 @@ void cm_relay_wake(struct cm_relay *relay)
                 on_news(relay); /* without a turn of the loop and a system call */
         else if (!atomic_exchange(&relay->wake_posted, true))
                 cm_loop_post(relay->loop, on_posted_wake, relay);
+}
+
+void cm_relay_wake_document(struct cm_relay *relay, const char *collection, struct cm_str id)
+{
+        CM_ASSERT(relay->store->hint);
+        relay->store->hint(relay, collection, id);
+        cm_relay_wake(relay);
 }
 
 /* A fault that tests ask for. */
@@ -277,7 +285,7 @@ int cm_relay_start(struct cm_loop *loop, const struct cm_relay_config *config,
         relay->missing = key_missing(&relay->keys, cm_str_from(config->service));
         relay->published = cm_metric_labeled(
                 &published, cm_arena_printf(&relay->keys, "stream=\"%s\"", config->service).data);
-        relay->store = config->mongo ? &relay_store_documents : &relay_store_pg;
+        relay->store = config->outbox ? config->outbox : &relay_outbox_table;
         r = relay->store->open(relay);
         if (r == 0)
                 r = cm_fiber_start("relay", relay_fiber, relay, CM_NEVER);

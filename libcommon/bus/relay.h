@@ -16,11 +16,18 @@
  */
 struct cm_relay;
 
+struct cm_outbox;
+/* Inside documents, over config.mongo (outbox_document.h). Only who names it links MongoDB's
+ * driver.
+ */
+extern const struct cm_outbox cm_outbox_documents;
+
 struct cm_relay_config {
         const char *service; /* "auth"; static text */
         const char
                 *conninfo; /* of the service's database; the relay opens connections of its own */
-        struct cm_mongo *mongo; /* instead: the outbox is inside documents (outbox_document.h) */
+        const struct cm_outbox *outbox; /* &cm_outbox_documents; NULL: a table */
+        struct cm_mongo *mongo;         /* instead of conninfo, with documents */
         const char *const *collections; /* whose documents may have events; ends with NULL */
         int64_t lease_us; /* with documents: a leader that says nothing for so long is replaced; 0:
                            * 5 s

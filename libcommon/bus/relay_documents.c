@@ -347,7 +347,7 @@ static int documents_measure(struct cm_relay *relay)
         return 0;
 }
 
-const struct relay_store_ops relay_store_documents = {
+const struct cm_outbox cm_outbox_documents = {
         .most_nap_us = RELAY_LOOK_US,
         .open = documents_open,
         .close = documents_close,
@@ -364,4 +364,5 @@ const struct relay_store_ops relay_store_documents = {
         .prune = documents_prune,
         .measure = documents_measure,
         .tell = relay_hints_give,
+        .hint = relay_hint,
 };

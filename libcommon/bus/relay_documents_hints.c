@@ -67,12 +67,11 @@ static const char *known_collection(const struct cm_relay *relay, struct cm_str 
         return NULL;
 }
 
-void cm_relay_wake_document(struct cm_relay *relay, const char *collection, struct cm_str id)
+void relay_hint(struct cm_relay *relay, const char *collection, struct cm_str id)
 {
         collection = known_collection(relay, cm_str_from(collection));
         CM_ASSERT(collection);
         relay_hint_add(relay->documents, collection, id);
-        cm_relay_wake(relay);
 }
 
 /* ---- hints of other processes */

@@ -37,6 +37,7 @@ int relay_expect_none(int r);
 void relay_filter_own_lease(const struct cm_relay *relay, struct cm_filter *filter);
 
 /* relay_documents_hints.c: which documents have events */
+void relay_hint(struct cm_relay *relay, const char *collection, struct cm_str id);
 void relay_hint_add(struct relay_documents *documents, const char *collection, struct cm_str id);
 struct hint *relay_hint_next(struct relay_documents *documents); /* the caller's; NULL: none */
 void relay_want_scan(struct relay_documents *documents, bool wants);

@@ -60,6 +60,7 @@ static void close_here(void)
 static void start_relay(void)
 {
         const struct cm_relay_config config = { .service = "things",
+                                                .outbox = &cm_outbox_documents,
                                                 .mongo = here.mongo,
                                                 .collections = collections,
                                                 .lease_us = 1500 * CM_MILLISECOND,

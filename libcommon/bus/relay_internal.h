@@ -39,7 +39,7 @@ struct relay_group {
 struct cm_relay {
         struct cm_loop *loop;
         struct cm_relay_config config;
-        const struct relay_store_ops *store;
+        const struct cm_outbox *store;     /* config.outbox, or the table */
         struct cm_pg *pg;                  /* relay_store.c's */
         struct relay_documents *documents; /* relay_documents.c's */
         struct cm_str stream;              /* s1:events:<service> */
@@ -81,7 +81,7 @@ void relay_limit(struct cm_relay *relay);
  * The outbox, in PostgreSQL (relay_store.c) or inside documents (relay_documents.c). All but open
  * and close suspend.
  */
-struct relay_store_ops {
+struct cm_outbox {
         int64_t most_nap_us; /* it wants to be asked so often */
         int (*open)(struct cm_relay *relay);
         void (*close)(struct cm_relay *relay); /* also when open failed */
@@ -107,8 +107,10 @@ struct relay_store_ops {
         int (*measure)(struct cm_relay *relay);
         /* What this process has written is the leader's to send. */
         int (*tell)(struct cm_relay *relay);
+        /* A document has a waiting event. NULL: there are no documents. Does not suspend. */
+        void (*hint)(struct cm_relay *relay, const char *collection, struct cm_str id);
 };
-extern const struct relay_store_ops relay_store_pg, relay_store_documents;
+extern const struct cm_outbox relay_outbox_table;
 
 /* relay.c: the outbox says that there is news (cm_loop_fn). */
 void relay_told(void *relay);

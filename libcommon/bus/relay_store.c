@@ -431,7 +431,7 @@ static void pg_close(struct cm_relay *relay)
         cm_pg_free(&relay->pg);
 }
 
-const struct relay_store_ops relay_store_pg = {
+const struct cm_outbox relay_outbox_table = {
         .most_nap_us = CM_SECOND, /* news are told: no need to look often */
         .open = pg_open,
         .close = pg_close,

@@ -49,6 +49,7 @@ static int start_relay(struct worker *worker)
                 .conninfo = worker->daemon->settings->database_url,
                 .redis = worker->public.bus,
                 .progress = &worker->relaying,
+                .outbox = documents ? documents->store->outbox : NULL,
                 .mongo = worker->public.mongo,
                 .collections = documents ? documents->outboxes : NULL,
                 .mirrors = worker->daemon->settings->mirror_topics,
@@ -59,10 +60,12 @@ static int start_relay(struct worker *worker)
 
 static int start_consumer(struct worker *worker)
 {
+        const struct cm_documents *documents = worker->public.service->documents;
         const struct cm_consumer_config config = {
                 .group = worker->public.service->name,
                 .subscriptions = worker->public.service->subscriptions,
                 .pg = worker->public.pg,
+                .inbox = documents ? documents->store->inbox : NULL,
                 .mongo = worker->public.mongo,
                 .redis = worker->public.bus,
                 .redis_url = worker->daemon->settings->redis_url,

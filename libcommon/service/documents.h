@@ -19,6 +19,7 @@ struct cm_document_step {
 };
 
 struct cm_documents {
+        const struct cm_document_store *store; /* &cm_document_store */
         const struct cm_mongo_index *indexes;
         size_t index_count;
         const struct cm_document_step *steps; /* the first one makes version 2 of version 1 */
@@ -26,6 +27,36 @@ struct cm_documents {
         const char *const *outboxes; /* collections whose documents may have events; ends with NULL;
                                         NULL: none */
 };
+
+/*
+ * What service/ does with documents, as a table: only a daemon that names it links MongoDB's
+ * driver, which costs each process memory whether it is used or not.
+ */
+struct cm_inbox;
+struct cm_outbox;
+struct cm_service_settings;
+struct cm_user_ref;
+struct cm_uuid;
+struct user_ref;
+
+struct cm_document_store {
+        const struct cm_inbox *inbox;
+        const struct cm_outbox *outbox;
+        int (*open)(const struct cm_service_settings *settings, struct cm_mongo **mongo_r);
+        void (*close)(struct cm_mongo **mongo);
+        bool (*is_ready)(const struct cm_mongo *mongo);
+        int (*check)(struct cm_mongo *mongo, const struct cm_documents *documents);
+        int (*begin)(struct cm_mongo *mongo, const struct cm_documents *documents);
+        int (*migrate_command)(const struct cm_service_settings *settings,
+                               const struct cm_documents *documents);
+        int (*status_command)(const struct cm_service_settings *settings,
+                              const struct cm_documents *documents);
+        /* user_refs_internal.h */
+        int (*find_user)(struct cm_mongo *mongo, const struct cm_uuid *user_id,
+                         struct cm_user_ref *ref_r);
+        int (*put_users)(struct cm_mongo *mongo, const struct user_ref *const *users, size_t count);
+};
+extern const struct cm_document_store cm_document_store;
 
 /* Runs the probe of the server (cm_mongo_probe), makes indexes, runs the steps that are missing.
  * Suspends. 0, CM_SCHEMA_TOO_NEW (nothing was touched) or an error. */
@@ -37,7 +68,6 @@ int documents_check(struct cm_mongo *mongo, const struct cm_documents *documents
 int documents_begin(struct cm_mongo *mongo, const struct cm_documents *documents) CM_MUST_CHECK;
 
 /* The commands --migrate and --status, with a loop of their own. Results as above. */
-struct cm_service_settings;
 int documents_migrate_command(const struct cm_service_settings *settings,
                               const struct cm_documents *documents) CM_MUST_CHECK;
 int documents_status_command(const struct cm_service_settings *settings,

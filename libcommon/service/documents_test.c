@@ -38,9 +38,9 @@ static const struct cm_document_step steps[] = { { "first", count_run }, { "seco
 static const struct cm_document_step fails[] = { { "first", count_run },
                                                  { "second", count_run },
                                                  { "third", fail_once } };
-static const struct cm_documents none = { indexes, 1, NULL, 0, NULL };
-static const struct cm_documents two = { indexes, 1, steps, 2, NULL };
-static const struct cm_documents three = { indexes, 1, fails, 3, NULL };
+static const struct cm_documents none = { NULL, indexes, 1, NULL, 0, NULL };
+static const struct cm_documents two = { NULL, indexes, 1, steps, 2, NULL };
+static const struct cm_documents three = { NULL, indexes, 1, fails, 3, NULL };
 
 static struct test_mongo server;
 static struct cm_loop *loop;

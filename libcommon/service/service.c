@@ -126,7 +126,8 @@ static void close_workers(struct daemon *daemon)
                 (void)pthread_join(daemon->workers[i].thread, NULL);
                 (void)sem_destroy(&daemon->workers[i].listening);
         }
-        cm_mongo_free(&daemon->mongo);
+        if (daemon->mongo)
+                daemon->service->documents->store->close(&daemon->mongo);
         /* Only now: until its thread has ended a worker may post to any other. */
         for (size_t i = 0; i < daemon->worker_count; i++)
                 cm_loop_free(&daemon->workers[i].public.loop);
@@ -172,7 +173,7 @@ static int run_daemon(const struct cm_service *service, const struct cm_service_
         (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
         cm_log(CM_LOG_INFO, "starting", CM_F_TEXT("version", CM_VERSION),
                CM_F_TEXT("listen", settings->listen), CM_F_INT("workers", settings->workers));
-        if (service->documents && documents_open(settings, &daemon.mongo))
+        if (service->documents && service->documents->store->open(settings, &daemon.mongo))
                 return EXIT_USAGE;
         daemon.workers = cm_alloc_array(daemon.worker_count, sizeof(*daemon.workers));
         if (start_workers(&daemon))
@@ -236,10 +237,12 @@ static int rollback(const struct cm_service *service, const struct cm_service_se
 static int run_documents_command(const struct cm_service *service,
                                  const struct cm_service_settings *settings, const char *command)
 {
+        const struct cm_document_store *store = service->documents->store;
+
         if (strcmp(command, "--migrate") == 0)
-                return status_of(documents_migrate_command(settings, service->documents));
+                return status_of(store->migrate_command(settings, service->documents));
         if (strcmp(command, "--status") == 0)
-                return documents_status_command(settings, service->documents) == CM_SCHEMA_CURRENT
+                return store->status_command(settings, service->documents) == CM_SCHEMA_CURRENT
                                ? EXIT_OK
                                : EXIT_FAILED;
         (void)fprintf(stderr, "%s: documents cannot be rolled back\n", service->program);

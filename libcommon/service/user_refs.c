@@ -179,13 +179,14 @@ int cm_user_ref_get(struct cm_worker *worker, const struct cm_uuid *user_id,
                     struct cm_user_ref *ref_r)
 {
         struct user_ref_cache *cache = worker_of(worker)->refs;
+        const struct cm_documents *documents = worker->service->documents;
         bool known;
         int r;
 
         if (user_ref_cache_find(cache, user_id, cm_monotonic_us(), &known, ref_r))
                 return known ? 0 : CM_USER_REF_UNKNOWN;
-        r = worker->mongo ? user_ref_document_find(worker->mongo, user_id, ref_r)
-                          : load(worker->pg, user_id, ref_r);
+        r = documents ? documents->store->find_user(worker->mongo, user_id, ref_r)
+                      : load(worker->pg, user_id, ref_r);
         if (r >= 0)
                 user_ref_cache_keep(cache, user_id, cm_monotonic_us(), r == 0 ? ref_r : NULL);
         return r;
@@ -267,7 +268,8 @@ int cm_user_ref_apply_batch(struct cm_delivery *deliveries, const void *const *f
         for (size_t i = 0; i < count; i++)
                 users[i] = facts[i];
         if (deliveries->mongo) {
-                r = user_ref_documents_put(deliveries->mongo, users, count);
+                r = worker_here()->public.service->documents->store->put_users(deliveries->mongo,
+                                                                               users, count);
         } else {
                 put_users(&params, users, count);
                 r = cm_pg_tx_query(deliveries->tx, &upsert_refs, &params, NULL);

@@ -48,8 +48,10 @@ static void set_stage(struct worker *worker, const char *stage)
 
 static bool has_store(const struct worker *worker)
 {
-        return worker->public.mongo ? cm_mongo_is_ready(worker->public.mongo)
-                                    : cm_pg_is_ready(worker->public.pg);
+        const struct cm_documents *documents = worker->public.service->documents;
+
+        return documents ? documents->store->is_ready(worker->public.mongo)
+                         : cm_pg_is_ready(worker->public.pg);
 }
 
 static void each_turn(void *arg)
@@ -105,11 +107,11 @@ static void look_at_schema(struct worker *worker)
 {
         struct daemon *daemon = worker->daemon;
         const struct cm_documents *documents = daemon->service->documents;
-        int state = documents ? documents_check(daemon->mongo, documents)
+        int state = documents ? documents->store->check(daemon->mongo, documents)
                               : cm_migrate_check(worker->public.pg, daemon->service->migrations);
 
         if (documents && state == CM_SCHEMA_CURRENT) {
-                int r = documents_begin(daemon->mongo, documents);
+                int r = documents->store->begin(daemon->mongo, documents);
 
                 if (r == -CM_E_CONFIG)
                         daemon_fail(daemon);

@@ -26,6 +26,7 @@ static const struct cm_mongo_index indexes[] = {
 static const char *const outboxes[] = { "conversations", "pages", NULL };
 
 const struct cm_documents chat_documents = {
+        .store = &cm_document_store,
         .indexes = indexes,
         .index_count = CM_COUNT(indexes),
         .outboxes = outboxes,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -50,17 +51,18 @@ static bool add_alias(struct exercise_lexicon *lexicon, const struct exercise *e
                       struct cm_str name)
 {
         struct alias *alias = CM_ARENA_NEW(&lexicon->arena, struct alias);
+        CM_CLEANUP(cm_arena_deinit) struct cm_arena scratch;
         struct chat_text text;
 
+        cm_arena_init(&scratch, 1024);
         alias->exercise = exercise;
         alias->is_done = name.len && name.data[0] == '!';
         name.data += alias->is_done;
         name.len -= alias->is_done;
-        if (!chat_text_read(&lexicon->arena, name, &text) || !text.count ||
-            text.count > MAX_ALIAS_WORDS)
+        if (!chat_text_read(&scratch, name, &text) || !text.count || text.count > MAX_ALIAS_WORDS)
                 return false;
         for (size_t i = 0; i < text.count; i++)
-                alias->words[i] = text.words[i].text;
+                alias->words[i] = cm_arena_str(&lexicon->arena, text.words[i].text);
         alias->count = text.count;
         link_alias(lexicon, alias);
         return true;

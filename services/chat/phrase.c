@@ -64,8 +64,16 @@ struct phrases {
 
 struct builder {
         struct phrases *phrases;
-        const char *problem;
+        struct cm_arena scratch; /* of one word */
+        struct cm_map
+                *choices;    /* a term of words, as written: struct choices *; macros repeat them */
+        const char *problem; /* of the present line */
         int depth;
+};
+
+struct choices {
+        struct word_choice *words;
+        size_t count;
 };
 
 static const struct node *build(struct builder *builder, struct cm_str pattern,
@@ -147,14 +155,14 @@ static const struct node *build_group(struct builder *builder, struct cm_str ins
 
 static bool read_choice(struct builder *builder, struct cm_str part, struct word_choice *choice)
 {
-        struct cm_arena *arena = &builder->phrases->arena;
         struct chat_text text;
 
+        cm_arena_reset(&builder->scratch);
         choice->prefix = part.len > 1 && part.data[part.len - 1] == '*';
         part.len -= choice->prefix;
-        if (!chat_text_read(arena, part, &text) || text.count != 1)
+        if (!chat_text_read(&builder->scratch, part, &text) || text.count != 1)
                 return false;
-        choice->text = text.words[0].text;
+        choice->text = cm_arena_str(&builder->phrases->arena, text.words[0].text);
         choice->hash = text.words[0].hash;
         choice->hebrew = text.language == CHAT_LANGUAGE_HE;
         if (!choice->prefix)
@@ -162,20 +170,33 @@ static bool read_choice(struct builder *builder, struct cm_str part, struct word
         return true;
 }
 
+static const struct choices *choices_of(struct builder *builder, struct cm_str term)
+{
+        struct cm_arena *arena = &builder->phrases->arena;
+        struct choices *choices = cm_map_get(builder->choices, term);
+        struct cm_str part;
+
+        if (choices)
+                return choices;
+        choices = CM_ARENA_NEW(arena, struct choices);
+        choices->words = cm_arena_array(arena, count_alternatives(term), sizeof(*choices->words));
+        (void)cm_map_put(builder->choices, term, choices);
+        while (take_alternative(&term, &part))
+                if (!read_choice(builder, part, &choices->words[choices->count++]))
+                        builder->problem =
+                                cm_arena_printf(arena, "\"%.*s\" is no word", CM_STR_ARG(part))
+                                        .data;
+        return choices;
+}
+
 static const struct node *build_words(struct builder *builder, struct cm_str term,
                                       const struct node *next)
 {
         struct node *node = node_new(builder, NODE_WORDS, next);
-        struct word_choice *words =
-                cm_arena_array(&builder->phrases->arena, count_alternatives(term), sizeof(*words));
-        struct cm_str part;
+        const struct choices *choices = choices_of(builder, term);
 
-        while (take_alternative(&term, &part))
-                if (!read_choice(builder, part, &words[node->count++]))
-                        builder->problem = cm_arena_printf(&builder->phrases->arena,
-                                                           "\"%.*s\" is no word", CM_STR_ARG(part))
-                                                   .data;
-        node->words = words;
+        node->words = choices->words;
+        node->count = choices->count;
         return node;
 }
 
@@ -306,9 +327,9 @@ static void add_macro(struct phrases *phrases, struct cm_str name, struct cm_str
         (void)cm_map_put(phrases->macros, (struct cm_str){ name.data + 1, name.len - 1 }, kept);
 }
 
-static const char *add_line(struct phrases *phrases, struct cm_str line)
+static const char *add_line(struct builder *builder, struct cm_str line)
 {
-        struct builder builder = { .phrases = phrases };
+        struct phrases *phrases = builder->phrases;
         struct phrase *phrase = &phrases->items[phrases->count];
         struct cm_str columns[PHRASE_COLUMNS + 1] = { CM_STR_NONE };
         struct cm_str rest = line, part;
@@ -326,11 +347,11 @@ static const char *add_line(struct phrases *phrases, struct cm_str line)
                 return NULL;
         }
         memcpy(phrase->columns, columns, (count - 1) * sizeof(*columns));
-        phrase->start = build(&builder, columns[count - 1], node_new(&builder, NODE_ACCEPT, NULL));
-        if (!builder.problem)
+        phrase->start = build(builder, columns[count - 1], node_new(builder, NODE_ACCEPT, NULL));
+        if (!builder->problem)
                 post_firsts(phrases, phrase->start, phrases->count);
         phrases->count++;
-        return builder.problem;
+        return builder->problem;
 }
 
 static size_t count_lines(struct cm_str table)
@@ -342,33 +363,45 @@ static size_t count_lines(struct cm_str table)
         return lines;
 }
 
-struct phrases *phrases_new(struct cm_str table, const char **error_r)
+/* False at the first line that is wrong. */
+static bool add_lines(struct builder *builder, struct cm_str table, const char **error_r)
 {
-        struct phrases *phrases = CM_NEW(struct phrases);
         static _Thread_local char error[256];
         struct cm_str line;
         int number = 0;
 
+        while (cm_str_split(&table, '\n', &line)) {
+                const char *problem = NULL;
+
+                number++;
+                if (line.len && line.data[0] != '#')
+                        problem = add_line(builder, line);
+                if (!problem)
+                        continue;
+                (void)snprintf(error, sizeof(error), "line %d: %s: %.*s", number, problem,
+                               (int)(line.len < 150 ? line.len : 150), line.data);
+                *error_r = error;
+                return false;
+        }
+        return true;
+}
+
+struct phrases *phrases_new(struct cm_str table, const char **error_r)
+{
+        struct phrases *phrases = CM_NEW(struct phrases);
+        struct builder builder = { .phrases = phrases, .choices = cm_map_new() };
+
+        cm_arena_init(&builder.scratch, 4096);
         cm_arena_init(&phrases->arena, 65536);
         phrases->macros = cm_map_new();
         phrases->words = cm_map_new();
         phrases->firsts = cm_map_new();
         phrases->items =
                 cm_arena_array(&phrases->arena, count_lines(table), sizeof(*phrases->items));
-        while (cm_str_split(&table, '\n', &line)) {
-                const char *problem = NULL;
-
-                number++;
-                if (line.len && line.data[0] != '#')
-                        problem = add_line(phrases, line);
-                if (!problem)
-                        continue;
-                (void)snprintf(error, sizeof(error), "line %d: %s: %.*s", number, problem,
-                               (int)(line.len < 150 ? line.len : 150), line.data);
-                *error_r = error;
+        if (!add_lines(&builder, table, error_r))
                 phrases_free(&phrases);
-                return NULL;
-        }
+        cm_map_free(&builder.choices, NULL);
+        cm_arena_deinit(&builder.scratch);
         return phrases;
 }
 

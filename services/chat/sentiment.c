@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -35,13 +36,17 @@ static struct entry *entry_of(struct sentiment *sentiment, struct cm_map *map, s
 
 static void add_word(struct sentiment *sentiment, struct cm_str word, enum role role, double value)
 {
+        CM_CLEANUP(cm_arena_deinit) struct cm_arena scratch;
         struct chat_text text;
-        bool is_word = chat_text_read(&sentiment->arena, word, &text) && text.count == 1 &&
-                       !text.words[0].is_number && text.words[0].text.len >= 2 &&
-                       (isalpha((unsigned char)word.data[0]) || text.language == CHAT_LANGUAGE_HE);
-        struct entry *entry = is_word ? entry_of(sentiment, sentiment->words, text.words[0].text)
-                                      : entry_of(sentiment, sentiment->signs, word);
+        struct entry *entry;
+        bool is_word;
 
+        cm_arena_init(&scratch, 1024);
+        is_word = chat_text_read(&scratch, word, &text) && text.count == 1 &&
+                  !text.words[0].is_number && text.words[0].text.len >= 2 &&
+                  (isalpha((unsigned char)word.data[0]) || text.language == CHAT_LANGUAGE_HE);
+        entry = is_word ? entry_of(sentiment, sentiment->words, text.words[0].text)
+                        : entry_of(sentiment, sentiment->signs, word);
         entry->roles[role] = true;
         if (role == ROLE_WORD && entry->value == 0)
                 entry->value = value;

@@ -1,7 +1,11 @@
 """The harness itself: the stores are real, apart, and behave like those that scripts/up starts."""
 
+import subprocess
+
 import psycopg
 import pytest
+from support.paths import BIN
+from support.stores import DOCUMENTS, SERVICES
 from support.waiting import eventually
 
 
@@ -48,3 +52,10 @@ def test_a_stream_reader_sees_what_comes_after_it(stack):
     bus.xadd("s1:events:test", {"ce_type": "new.v1", "ce_subject": "x", "data": '{"n": 1}'})
     assert [event["data"] for event in stream.wait_for("new.v1", "x")] == [{"n": 1}]
     assert stream.of("old.v1") == []
+
+
+@pytest.mark.parametrize("service", (*SERVICES, *DOCUMENTS))
+def test_only_who_keeps_documents_loads_mongodbs_driver(service):
+    """It takes memory in every process, and writes to standard error where shared memory is small."""
+    libraries = subprocess.run(["ldd", BIN / f"salus-{service}"], capture_output=True, text=True, check=True).stdout
+    assert ("libmongoc" in libraries) == (service in DOCUMENTS)
