@@ -342,6 +342,23 @@ static void test_confirms_the_reminder_that_waits(void **state CM_UNUSED)
                 strstr(CALLS(talk), "record_dose {\"status\":\"taken\"}\nconfirm_reminder "));
         assert_non_null(strstr(talk.reply.data, "The reminder is confirmed: take my meds."));
         done(&talk);
+
+        due.has_medication_name = CM_PRESENT;
+        due.medication_name = CM_STR("Metformin");
+        talk = (struct talk){ .steps = 0 };
+        prepare(&talk, "I took my meds", "UTC");
+        talk.input.context.reminders = &list;
+        go(&talk);
+        assert_non_null(
+                strstr(CALLS(talk), "record_dose {\"status\":\"taken\",\"name\":\"Metformin\"}"));
+        done(&talk);
+
+        talk = (struct talk){ .steps = 0 };
+        prepare(&talk, "I took my insulin", "UTC");
+        talk.input.context.reminders = &list;
+        go(&talk);
+        assert_string_equal(CALLS(talk), "record_dose {\"status\":\"taken\"}\n");
+        done(&talk);
 }
 
 static void test_uses_the_persons_week(void **state CM_UNUSED)
