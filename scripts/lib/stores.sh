@@ -63,6 +63,12 @@ create_databases() {
 
 # ---- MongoDB, or what stands in for it
 start_mongo() {
+  [[ $(mongo_choice) != stand-in ]] || process_is_running mongo || install_mongo_stand_in
+  run_mongo
+}
+
+# Starts what is installed.
+run_mongo() {
   local choice words mongo_command_line
   choice=$(mongo_choice)
   words=$(mongo_choice_in_words "$choice")
@@ -72,7 +78,6 @@ start_mongo() {
   fi
   if ! process_is_running mongo; then
     require_port MongoDB "$PORT_MONGO"
-    [[ $choice != stand-in ]] || install_mongo_stand_in
     as_run_user mkdir -p "$DATA/mongo"
     mongo_command "$choice" 127.0.0.1 "$PORT_MONGO" "$DATA/mongo" "$DATA/bin/mongo-stand-in"
     start_process mongo "${mongo_command_line[@]}"

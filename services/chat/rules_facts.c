@@ -125,6 +125,28 @@ static const struct reminder *due_reminder(const struct planner_run *run)
         return due;
 }
 
+/* "I took my insulin" does not answer a reminder of Metformin. */
+static bool is_of_another(const struct planner_run *run, const struct phrase_match *match,
+                          const struct reminder *reminder)
+{
+        static const char *const kinds[] = { "vitamin",     "vitamins", "insulin",     "antibiotic",
+                                             "antibiotics", "inhaler",  "injection",   "ויטמינ",
+                                             "ויטמינימ",    "הוויטמינ", "הוויטמינימ",  "אינסולינ",
+                                             "זריקה",       "הזריקה",   "אנטיביוטיקה", NULL };
+        const struct chat_word *said = &run->input->message->words[match->range.last];
+        const struct cm_str texts[] = { reminder->text, reminder->medication_name };
+        struct chat_text other;
+
+        if (!chat_word_in(said, kinds))
+                return false;
+        for (size_t i = 0; i < CM_COUNT(texts); i++)
+                if (texts[i].len && chat_text_read(run->arena, texts[i], &other))
+                        for (size_t j = 0; j < other.count; j++)
+                                if (cm_str_equal(other.words[j].text, said->text))
+                                        return false;
+        return true;
+}
+
 static void add_dose(struct planner_run *run, const struct phrase_match *match)
 {
         struct record_dose_arguments *arguments =
@@ -138,8 +160,14 @@ static void add_dose(struct planner_run *run, const struct phrase_match *match)
         if ((is_taken && is_negated(run->input->message, &match->range, false)) ||
             has_kind(run, FACT_DOSE) || !(fact = add_fact(run, FACT_DOSE)))
                 return;
+        if (due && is_of_another(run, match, due))
+                due = NULL;
         fact->is_good = is_taken;
         arguments->status = is_taken ? DOSE_STATUS_TAKEN : DOSE_STATUS_SKIPPED;
+        if (due) {
+                arguments->has_name = due->has_medication_name;
+                arguments->name = due->medication_name;
+        }
         rules_add_call(run, CHAT_TOOL_RECORD_DOSE, arguments);
         if (!due)
                 return;

@@ -225,6 +225,12 @@ static const struct row {
         { "cancel the reminder", "UTC",
           "list_reminders {}\ncancel_reminder {\"reminder_id\":\"" ID(3) "\"}\n",
           "The reminder is cancelled: take my meds." },
+        { "please cancel the reminder to take my meds", "UTC",
+          "list_reminders {}\ncancel_reminder {\"reminder_id\":\"" ID(3) "\"}\n",
+          "The reminder is cancelled: take my meds." },
+        { "בטל תזכורת לקחת תרופות", "UTC",
+          "list_reminders {}\ncancel_reminder {\"reminder_id\":\"" ID(3) "\"}\n",
+          "התזכורת בוטלה: take my meds." },
         { "what am I allergic to?", "UTC",
           "recall {\"query\":\"what am I allergic to?\",\"limit\":5}\n",
           "You told me on 28 November 2026: \"I am allergic to penicillin\"." },
@@ -335,6 +341,23 @@ static void test_confirms_the_reminder_that_waits(void **state CM_UNUSED)
         assert_non_null(
                 strstr(CALLS(talk), "record_dose {\"status\":\"taken\"}\nconfirm_reminder "));
         assert_non_null(strstr(talk.reply.data, "The reminder is confirmed: take my meds."));
+        done(&talk);
+
+        due.has_medication_name = CM_PRESENT;
+        due.medication_name = CM_STR("Metformin");
+        talk = (struct talk){ .steps = 0 };
+        prepare(&talk, "I took my meds", "UTC");
+        talk.input.context.reminders = &list;
+        go(&talk);
+        assert_non_null(
+                strstr(CALLS(talk), "record_dose {\"status\":\"taken\",\"name\":\"Metformin\"}"));
+        done(&talk);
+
+        talk = (struct talk){ .steps = 0 };
+        prepare(&talk, "I took my insulin", "UTC");
+        talk.input.context.reminders = &list;
+        go(&talk);
+        assert_string_equal(CALLS(talk), "record_dose {\"status\":\"taken\"}\n");
         done(&talk);
 }
 

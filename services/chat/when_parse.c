@@ -358,6 +358,12 @@ static struct cm_str at_schedule(struct cm_arena *arena, cm_time at)
         return cm_arena_printf(arena, "@at %s", cm_time_format(at, text));
 }
 
+/* Schedules know no parts of a second; never before what was said. */
+static cm_time whole_second(cm_time at)
+{
+        return (at + CM_SECOND - 1) / CM_SECOND * CM_SECOND;
+}
+
 static struct cm_str every_schedule(struct cm_arena *arena, double seconds)
 {
         int64_t whole = (int64_t)seconds;
@@ -434,7 +440,7 @@ static void finish(struct cm_arena *arena, struct reader *reader, struct when *w
                 when->schedule = every_schedule(arena, reader->every_s);
         } else if (reader->after_s > 0) {
                 when->is_once = true;
-                when->at = reader->place->now + (cm_time)(reader->after_s * 1e6);
+                when->at = whole_second(reader->place->now + (cm_time)(reader->after_s * 1e6));
                 when->schedule = at_schedule(arena, when->at);
         } else if (reader->hour < 0 && (reader->is_every || reader->days_ahead == 0)) {
                 when->has_time = false;
@@ -444,7 +450,8 @@ static void finish(struct cm_arena *arena, struct reader *reader, struct when *w
                 bool is_now = reader->hour < 0;
 
                 when->is_once = true;
-                when->at = is_now ? reader->place->now + reader->days_ahead * CM_DAY : once(reader);
+                when->at = is_now ? whole_second(reader->place->now + reader->days_ahead * CM_DAY)
+                                  : once(reader);
                 when->schedule = at_schedule(arena, when->at);
         }
 }

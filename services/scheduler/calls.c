@@ -65,9 +65,11 @@ static struct cm_str explain(struct cm_arena *arena, const struct schedule_recor
         return cm_str_starts(language, CM_STR("he")) ? both.he : both.en;
 }
 
-static void view(struct cm_arena *arena, const struct schedule_record *from, struct cm_str language,
-                 struct schedule *to)
+static void view(struct cm_arena *arena, const struct stored_schedule *stored,
+                 struct cm_str language, struct schedule *to)
 {
+        const struct schedule_record *from = &stored->view;
+
         *to = (struct schedule){
                 .id = from->id,
                 .user_id = from->user_id,
@@ -83,6 +85,10 @@ static void view(struct cm_arena *arena, const struct schedule_record *from, str
                 .reminder_method = from->reminder_method,
                 .medication_id = from->medication_id,
                 .has_medication_id = from->has_medication_id,
+                .medication_name = from->medication_name,
+                .has_medication_name = from->has_medication_name,
+                .waiting_occurrence_id = stored->waiting,
+                .has_waiting_occurrence_id = stored->is_waiting ? CM_PRESENT : CM_ABSENT,
                 .explanation = explain(arena, from, language),
                 .next_run_at = from->next_run_at,
                 .has_next_run_at = from->has_next_run_at,
@@ -171,7 +177,7 @@ int schedule_serve_create(struct cm_rpc_request *call, const struct schedule_cre
         r = schedule_store_save(scheduler, tx, call->arena, &schedule);
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
-        view(call->arena, &schedule.view, in->language, &out->schedule);
+        view(call->arena, &schedule, in->language, &out->schedule);
         r = cm_rpc_commit(call, &tx, out);
         scheduler_wake(scheduler);
         return r;
@@ -193,7 +199,7 @@ int schedule_serve_list(struct cm_rpc_request *call, const struct schedule_list_
                 return r;
         out->items.items = cm_arena_array(call->arena, list.count + 1, sizeof(*out->items.items));
         for (size_t i = 0; i < list.count; i++)
-                view(call->arena, &list.items[i].view, language, &out->items.items[i]);
+                view(call->arena, &list.items[i], language, &out->items.items[i]);
         out->items.count = list.count;
         return 0;
 }
@@ -238,7 +244,7 @@ static int cancel(struct cm_rpc_request *call, struct cm_pg_tx *tx, const struct
                 return r > 0 ? -CM_E_DATABASE : r;
         out->items.items = cm_arena_array(call->arena, 1, sizeof(*out->items.items));
         out->items.count = 1;
-        view(call->arena, &schedule.view, language_of(call), &out->items.items[0]);
+        view(call->arena, &schedule, language_of(call), &out->items.items[0]);
         out->items.items[0].is_active = false;
         out->items.items[0].has_next_run_at = CM_ABSENT;
         return 0;
@@ -309,6 +315,7 @@ int reminder_serve_confirm(struct cm_rpc_request *call, const struct reminder_co
         int64_t minutes =
                 in->has_snooze_minutes == CM_PRESENT ? in->snooze_minutes : DEFAULT_SNOOZE;
         const struct occurrence_answer answer = {
+                .schedule = in->has_schedule_id == CM_PRESENT ? &in->schedule_id : NULL,
                 .ack = in->answer,
                 .at = call->now,
                 .snoozed_until =

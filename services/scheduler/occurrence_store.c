@@ -281,11 +281,13 @@ static const struct cm_pg_statement lock_newest = {
         .sql = "SELECT " COLUMNS " FROM occurrences WHERE user_id = $1::uuid AND state = $2::int2"
                " AND schedule_type = $3::int2 AND (ack IS NULL OR ack = $4::int2)"
                " AND nominal_at > clock_timestamp() - interval '2 days'"
+               " AND ($5::uuid IS NULL OR schedule_id = $5::uuid)"
                " ORDER BY nominal_at DESC, id DESC LIMIT 1 FOR UPDATE",
 };
 
 static int lock_for_answer(struct cm_pg_tx *tx, const struct cm_uuid *user,
-                           const struct cm_uuid *id, struct cm_pg_result *result_r)
+                           const struct cm_uuid *id, const struct cm_uuid *schedule,
+                           struct cm_pg_result *result_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
@@ -297,6 +299,7 @@ static int lock_for_answer(struct cm_pg_tx *tx, const struct cm_uuid *user,
         cm_pg_put_int2(&params, RUN_STATE_FIRED);
         cm_pg_put_int2(&params, SCHEDULE_TYPE_REMINDER);
         cm_pg_put_int2(&params, OCCURRENCE_ACK_SNOOZED);
+        cm_pg_put_uuid(&params, schedule);
         return cm_pg_tx_query(tx, &lock_newest, &params, result_r);
 }
 
@@ -306,7 +309,7 @@ int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
                                struct occurrence *occurrence_r, bool *known_r)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        int r = lock_for_answer(tx, user, id, &result), outcome;
+        int r = lock_for_answer(tx, user, id, answer->schedule, &result), outcome;
 
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;

@@ -30,7 +30,8 @@ int occurrence_store_list(struct cm_pg *pg, struct cm_arena *arena, const struct
 /* What the person answers. Messages that have not gone out are not sent any more; a snooze makes
  * one for later. The same answer again changes nothing. */
 struct occurrence_answer {
-        int32_t ack; /* enum occurrence_ack */
+        const struct cm_uuid *schedule; /* when no id is given: of this one alone; or NULL */
+        int32_t ack;                    /* enum occurrence_ack */
         cm_time at;
         cm_time snoozed_until;
         struct cm_str reason;

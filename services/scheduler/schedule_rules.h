@@ -12,6 +12,8 @@ struct stored_schedule {
         cm_time next_nominal;
         struct cm_str tz_version;
         int64_t rule_hash;
+        bool is_waiting; /* read by schedule_store_upcoming() only: for an answer to `waiting` */
+        struct cm_uuid waiting;
 };
 
 enum schedule_outcome {

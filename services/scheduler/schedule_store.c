@@ -183,9 +183,14 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
 
 static const struct cm_pg_statement read_upcoming = {
         .name = "schedule_upcoming",
-        .sql = "SELECT " SCHEDULE_COLUMNS " FROM schedules s WHERE s.user_id = $1::uuid"
-               " AND ($2::bool OR s.is_active) ORDER BY s.next_run_at NULLS LAST, s.id"
-               " LIMIT $3::int4",
+        .sql = "SELECT " SCHEDULE_COLUMNS ", o.id FROM schedules s"
+               " LEFT JOIN LATERAL (SELECT id, ack, nominal_at FROM occurrences"
+               " WHERE user_id = s.user_id AND schedule_id = s.id AND state = $4::int2"
+               " ORDER BY nominal_at DESC LIMIT 1) o ON s.schedule_type = $5::int2"
+               " AND (o.ack IS NULL OR o.ack = $6::int2)"
+               " AND o.nominal_at > clock_timestamp() - interval '2 days'"
+               " WHERE s.user_id = $1::uuid AND ($2::bool OR s.is_active OR o.id IS NOT NULL)"
+               " ORDER BY s.next_run_at NULLS LAST, s.id LIMIT $3::int4",
 };
 
 int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
@@ -199,10 +204,20 @@ int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
         cm_pg_put_uuid(&params, user);
         cm_pg_put_bool(&params, all);
         cm_pg_put_int4(&params, limit);
+        cm_pg_put_int2(&params, RUN_STATE_FIRED);
+        cm_pg_put_int2(&params, SCHEDULE_TYPE_REMINDER);
+        cm_pg_put_int2(&params, OCCURRENCE_ACK_SNOOZED);
         r = cm_pg_query(scheduler->pg, SCOPE_OF(user), &read_upcoming, &params, &result);
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         take_all(scheduler, arena, &result, list_r);
+        for (int i = 0; i < result.rows; i++) {
+                struct stored_schedule *schedule = &list_r->items[i];
+
+                schedule->is_waiting = !cm_pg_is_null(&result, i, SCHEDULE_COLUMN_COUNT);
+                if (schedule->is_waiting)
+                        schedule->waiting = cm_pg_uuid(&result, i, SCHEDULE_COLUMN_COUNT);
+        }
         return 0;
 }
 

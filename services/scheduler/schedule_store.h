@@ -25,7 +25,8 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
                         const struct cm_uuid *user, const struct schedule_place *after,
                         int32_t limit, struct schedule_array *list_r) CM_MUST_CHECK;
 
-/* Next to run first; without those that do not run, unless `all`. */
+/* Next to run first; unless `all`, without those that do not run, but with those of them whose
+ * newest time reached the person in the last two days and waits for an answer. */
 int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
                             const struct cm_uuid *user, bool all, int32_t limit,
                             struct schedule_array *list_r) CM_MUST_CHECK;

@@ -1,5 +1,7 @@
 """The companion's main job through all five services: each tool call has its effect in the service that owns it, once."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from support import client, streams
 from support.waiting import eventually
@@ -61,6 +63,23 @@ def test_the_thread(talker):
     assert talk(person, other, "forget that")[1] == [("forget", "done")]
     text, _, sources = talk(person, other, "what am I allergic to?")
     assert "penicillin" not in text and sources == [] and items(person.memory, "/v1/memories") == []
+
+
+def test_a_reminder_for_once_is_confirmed(talker):
+    person = talker()
+    conversation = begin(person)
+    text, tools, _ = talk(person, conversation, "remind me in 20 minutes to call mum")
+    assert tools == [("create_reminder", "done")] and "call mum" in text
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = person.scheduler.post("/v1/schedules", json={"name": "take my meds", "cron_expression": f"@at {soon}",
+                                                        "medication_name": "Metformin", "reminder_method": "none"}).json()
+    runs = lambda: items(person.scheduler, f"/v1/schedules/{made['id']}/runs")  # noqa: E731
+    eventually(runs, within=20, what="its time has come")
+    assert talk(person, conversation, "I took my meds")[1] == [("record_dose", "done"), ("confirm_reminder", "done")]
+    assert runs()[0]["ack"] == "done"
+    (dose,) = items(person.health, "/v1/health-events")
+    assert dose["event_data"]["name"] == "Metformin"
+    assert talk(person, conversation, "I took my meds")[1] == [("record_dose", "done")], "nothing waits any more"
 
 
 def test_the_same_in_hebrew(talker):

@@ -71,6 +71,22 @@ def test_kinds_and_cancelling(chat, planner):
     assert cancel(id=once["id"]).data["items"][0]["title"] == "call mum"
 
 
+def test_what_waits_for_an_answer(chat, planner, mail):
+    """A reminder that ran for the last time is listed until it is answered; of two, the one that is named is answered."""
+    dana = known(planner)
+    listed = lambda: {item["id"]: item.get("waiting_occurrence_id") for item in  # noqa: E731
+                      chat.ok("schedule.list.v1", {"user_id": dana.id}, service="scheduler")["items"]}
+    daily = create(chat, dana).data["schedule"]["id"]
+    first, second = (create(chat, dana, kind="at", expression=soon()).data["schedule"]["id"] for _ in range(2))
+    waiting = eventually(lambda: (lambda found: found[first] and found[second] and found)(listed()), within=20)
+    assert waiting[daily] is None
+    answer = chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done", "schedule_id": first}, key=new_key(), service="scheduler")
+    assert (answer.data["occurrence_id"], answer.data["schedule_id"]) == (waiting[first], first)
+    assert listed() == {daily: None, second: waiting[second]}
+    again = chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done", "schedule_id": first}, key=new_key(), service="scheduler")
+    assert again.code == "not_found"
+
+
 def test_i_took_it(chat, planner, mail):
     dana = known(planner)
     medication = "019aa000-0000-7000-8000-0000000000aa"

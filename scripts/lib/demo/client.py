@@ -1,9 +1,11 @@
-"""The little that the demo needs of HTTP and of tus, with Python's standard library only."""
+"""The little that the demo needs of HTTP, event streams and tus, with Python's standard library only."""
 
 import base64
 import http.client
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -16,6 +18,15 @@ class Answer:
     @property
     def json(self):
         return json.loads(self.body) if self.body else None
+
+
+@dataclass
+class Event:
+    """One of a stream; `raw` are its bytes."""
+
+    kind: str
+    data: dict
+    raw: bytes
 
 
 class Api:
@@ -46,6 +57,29 @@ class Api:
 
     def post(self, path: str, body: dict, **headers) -> Answer:
         return self.ask("POST", path, body, {key.replace("_", "-"): value for key, value in headers.items()})
+
+
+    def follow(self, path: str, say: dict | None = None, headers: dict | None = None) -> Iterator[Event]:
+        """The events of a stream as they come, of a GET or of what is posted; closing the iterator cuts the connection."""
+        sent = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"} | (headers or {})
+        if say is not None:
+            sent["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET" if say is None else "POST", path, None if say is None else json.dumps(say).encode(), sent)
+            answer = connection.getresponse()
+            if answer.status not in (200, 204):
+                raise RuntimeError(f"no stream: {answer.status} {answer.read().decode(errors='replace')}")
+            lines: list[bytes] = []
+            while line := answer.readline():
+                lines.append(line)
+                if line == b"\n":
+                    fields = dict(part.rstrip(b"\n").split(b": ", 1) for part in lines if b": " in part and not part.startswith(b":"))
+                    if b"data" in fields:
+                        yield Event(fields[b"event"].decode(), json.loads(fields[b"data"]), b"".join(lines))
+                    lines = []
+        finally:
+            connection.close()
 
 
 class Upload:

@@ -1,4 +1,4 @@
-"""The main job of Salus in five chapters. scripts/demo runs it; tests/scenario/test_demo.py too."""
+"""The main job of Salus in eleven chapters. scripts/demo runs it; tests/scenario/test_demo.py too."""
 
 import os
 import subprocess
@@ -8,32 +8,15 @@ import uuid
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 
+import companion
 import imports
 from client import Api
+from people import HOME, PASSWORD, PORT, Person, register
 from tell import chapter, expect, expect_status, note, saw
 
 ROOT = Path(__file__).resolve().parents[3]
-PORT = int(os.environ["SALUS_PORT_BASE"])
-PASSWORD = "the kettle sings at a quarter to seven"
-HOME = "Asia/Jerusalem"
 ABROAD = "Europe/Lisbon"
 JSON_PATCH = "application/merge-patch+json"
-
-
-class Person:
-    def __init__(self, name: str, email: str, tokens: dict):
-        self.name = name
-        self.email = email
-        self.id = tokens["user"]["id"]
-        self.api = Api(PORT, tokens["access_token"])
-
-
-def register(name: str) -> Person:
-    email = f"{name.lower()}.{uuid.uuid4().hex[:12]}@example.org"
-    answer = Api(PORT).post("/v1/auth/register", {
-        "email": email, "password": PASSWORD, "display_name": name, "language": "en", "time_zone": HOME})
-    expect_status(answer, 201, f"{name} registers as {email}")
-    return Person(name, email, answer.json)
 
 
 def an_account() -> Person:
@@ -176,6 +159,10 @@ def main():
     mood = entries(dana)
     strangers(dana, mood)
     imports.chapter_power_cut(lambda: register("Noam"))
+    maya, yael = companion.chapter_talk()
+    companion.chapter_memory(maya, yael)
+    companion.chapter_crisis(maya.person, yael.person)
+    companion.chapter_cut(maya.person)
     print("\nAll of it happened as told. Look around: "
           f"http://127.0.0.1:{PORT}/ · scripts/down stops everything, scripts/down --purge removes the data as well.")
 

@@ -17,6 +17,22 @@ def note(text: str):
     print(f"     {text}", flush=True)
 
 
+def says(who: str, text: str = ""):
+    """A line of a conversation. Without its text: more follows by `adds`, until `ends`."""
+    print(f"     {who:6}  ", end="", flush=True)
+    if text:
+        adds(text)
+        ends()
+
+
+def adds(text: str):
+    print(text.replace("\n", "\n" + " " * 13), end="", flush=True)
+
+
+def ends():
+    print(flush=True)
+
+
 def progress(text: str):
     """A line that the next one replaces, where somebody looks."""
     if sys.stdout.isatty():
