@@ -110,7 +110,9 @@ void log_lose(struct cm_event_log *log)
 {
         if (log->lost)
                 return;
-        cm_log(CM_LOG_WARN, "another has ended this event log", CM_F_TEXT("log", log->id_text));
+        cm_log(CM_LOG_WARN,
+               log->taken ? "another makes this event log" : "another has ended this event log",
+               CM_F_TEXT("log", log->id_text));
         log->lost = true;
         if (log->held)
                 log->count--; /* nobody has seen it */
@@ -125,17 +127,11 @@ void log_lose(struct cm_event_log *log)
 
 /* ---- the producer */
 
-int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
-                      struct cm_event_log **log_r)
+static struct cm_event_log *log_new(struct cm_event_logs *logs, const struct cm_uuid *id)
 {
         struct cm_event_log *log = CM_NEW(struct cm_event_log);
 
-        *log_r = NULL;
         cm_uuid_format(id, log->id_text);
-        if (cm_map_get(logs->by_id, cm_str_from(log->id_text))) {
-                cm_free(log);
-                return -CM_E_OVERLOAD;
-        }
         log->logs = logs;
         log->id = *id;
         (void)snprintf(log->holder, sizeof(log->holder), "%s:%" PRIu64, logs->instance,
@@ -143,8 +139,61 @@ int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
         cm_arena_init(&log->arena, 1024);
         cm_list_init(&log->followers);
         cm_list_append(&logs->logs, &log->link);
+        return log;
+}
+
+static bool is_here(const struct cm_event_logs *logs, const struct cm_uuid *id)
+{
+        char text[CM_UUID_TEXT_SIZE];
+
+        return cm_map_get(logs->by_id, cm_str_from(cm_uuid_format(id, text))) != NULL;
+}
+
+int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
+                      struct cm_event_log **log_r)
+{
+        *log_r = NULL;
+        if (is_here(logs, id))
+                return -CM_E_OVERLOAD;
+        *log_r = log_new(logs, id);
+        (void)cm_map_put(logs->by_id, cm_str_from((*log_r)->id_text), *log_r);
+        log_copy_soon(*log_r); /* the lease, and so that others find it */
+        return 0;
+}
+
+static void add_value(struct cm_event_log *log, const struct cm_event_type *type, const void *value)
+{
+        struct cm_buf json = { 0 };
+
+        cm_schema_encode(type->schema, value, &json);
+        add_entry(log, type->name, cm_arena_str(&log->arena, cm_buf_str(&json)));
+        cm_buf_deinit(&json);
+}
+
+/* Nobody here finds the log before it is claimed, and the timer leaves it alone. */
+int cm_event_log_claim(struct cm_event_logs *logs, const struct cm_uuid *id,
+                       const struct cm_event_type *type, const void *value,
+                       struct cm_event_log **log_r)
+{
+        struct cm_event_log *log;
+        struct cm_arena arena;
+        int r;
+
+        *log_r = NULL;
+        if (is_here(logs, id))
+                return CM_EVENT_LOG_BEGUN;
+        log = log_new(logs, id);
+        cm_list_remove(&log->link);
+        add_value(log, type, value);
+        cm_arena_init(&arena, 1024);
+        r = log_claim(log, &arena);
+        cm_arena_deinit(&arena);
+        if (r) {
+                log_free(log);
+                return r;
+        }
+        cm_list_append(&logs->logs, &log->link);
         (void)cm_map_put(logs->by_id, cm_str_from(log->id_text), log);
-        log_copy_soon(log); /* the lease, and so that others find it */
         *log_r = log;
         return 0;
 }
@@ -153,7 +202,6 @@ int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *ty
                         const void *value)
 {
         const struct cm_event_logs_config *config = &log->logs->config;
-        struct cm_buf json = { 0 };
 
         if (log->lost)
                 return CM_EVENT_LOG_LOST;
@@ -162,9 +210,7 @@ int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *ty
                 return CM_EVENT_LOG_STOPPED;
         if (!type->is_last && (log->count >= config->max_events || log->bytes >= config->max_bytes))
                 return -CM_E_TOO_LARGE;
-        cm_schema_encode(type->schema, value, &json);
-        add_entry(log, type->name, cm_arena_str(&log->arena, cm_buf_str(&json)));
-        cm_buf_deinit(&json);
+        add_value(log, type, value);
         /* Others may have ended this log, or this process may die before the copy has its end. All
          * clients must see the same end, so it waits for Redis. While that is away nobody else can.
          */
@@ -185,6 +231,11 @@ void cm_event_log_on_stop(struct cm_event_log *log, void (*fn)(void *arg), void 
 bool cm_event_log_is_stopped(const struct cm_event_log *log)
 {
         return log->stopped;
+}
+
+bool cm_event_log_is_taken(const struct cm_event_log *log)
+{
+        return log->taken;
 }
 
 void cm_event_log_close(struct cm_event_log **log)

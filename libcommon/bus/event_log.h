@@ -48,8 +48,9 @@ struct cm_event_logs_config {
 enum cm_event_log_outcome {
         CM_EVENT_LOG_NONE = 1, /* there is no such log (any more) */
         CM_EVENT_LOG_STOPPED,  /* append: somebody asked to stop; say the last event */
-        CM_EVENT_LOG_LOST,     /* append: another has ended this log; it is of no use any more */
+        CM_EVENT_LOG_LOST,     /* append: another has ended or makes it; it is of no use any more */
         CM_EVENT_LOG_NOT_YET,  /* next: wait for the bell */
+        CM_EVENT_LOG_BEGUN,    /* claim: somebody has begun it, or did long ago */
 };
 
 int cm_event_logs_new(struct cm_loop *loop, const struct cm_event_logs_config *config,
@@ -59,11 +60,23 @@ int cm_event_logs_flush(struct cm_event_logs *logs) CM_MUST_CHECK;
 /* All logs and followers must be closed. What has not reached Redis is lost. */
 void cm_event_logs_free(struct cm_event_logs **logs);
 
-/* ---- the producer. Nothing here suspends. */
+/* ---- the producer. Nothing here suspends but where it says so. */
 
 /* -CM_E_OVERLOAD when this worker makes a log of that id already. */
 int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
                       struct cm_event_log **log_r) CM_MUST_CHECK;
+/*
+ * The same for a log that somebody else was to open and perhaps did not: with its first event, by
+ * one operation, so that of all who try exactly one makes it. Who had opened it and is not in Redis
+ * yet loses it. 0, CM_EVENT_LOG_BEGUN or negative; after -CM_E_UNCERTAIN it may be claimed, and
+ * ends as interrupted. Suspends.
+ */
+int cm_event_log_claim(struct cm_event_logs *logs, const struct cm_uuid *id,
+                       const struct cm_event_type *type, const void *value,
+                       struct cm_event_log **log_r) CM_MUST_CHECK;
+/* Whether Redis or this worker has the log: nobody can claim it. Suspends. */
+int cm_event_log_is_begun(struct cm_event_logs *logs, const struct cm_uuid *id,
+                          bool *begun_r) CM_MUST_CHECK;
 /* `value` is of the type's schema. Ids count from 1. A last event is always taken, once. 0,
  * CM_EVENT_LOG_STOPPED or CM_EVENT_LOG_LOST (nothing was appended), -CM_E_TOO_LARGE. */
 int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *type,
@@ -72,6 +85,8 @@ int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *ty
  * that a producer that waits for something else can end that. */
 void cm_event_log_on_stop(struct cm_event_log *log, void (*fn)(void *arg), void *arg);
 bool cm_event_log_is_stopped(const struct cm_event_log *log);
+/* Another makes it, or has made it: what becomes of it is said there. */
+bool cm_event_log_is_taken(const struct cm_event_log *log);
 /* The end of producing. Without a last event it becomes `error`, interrupted. Sets *log to NULL. */
 void cm_event_log_close(struct cm_event_log **log);
 

@@ -23,6 +23,7 @@
 #define RETRY_US        (200 * CM_MILLISECOND)
 #define STEP_US         (2 * CM_SECOND)
 #define HEAD_ARGS       6
+#define TAKEN           (-2)
 
 static struct cm_metric interrupted =
         CM_COUNTER("salus_event_log_interrupted_total", "Replies whose producer died, ended here");
@@ -30,19 +31,21 @@ static struct cm_metric copies_failed = CM_COUNTER("salus_event_log_copy_failure
                                                    "Pieces of replies that Redis did not take");
 
 /* KEYS: log, lease, stop. ARGV: holder, lease ms, last entry expected, life ms when this is the end
- * or 0, hint, number of channels, channels, then type and data of each entry. Answers {-1, 0}: the
- * log is another's; else {where the log ends now, whether a stop was asked}. */
+ * or 0, hint, number of channels, channels, then type and data of each entry. Answers {-1, 0}:
+ * another has ended the log; {-2, 0}: another makes it; else {where the log ends now, whether a
+ * stop was asked}. */
 static struct cm_redis_script append_script = {
         .name = "event-log-append",
         .text = "local holder = redis.call('GET', KEYS[2])\n"
-                "if holder and holder ~= ARGV[1] then return {-1, 0} end\n"
+                "if holder and holder ~= ARGV[1] then "
+                "return {holder == '-' and -1 or -2, 0} end\n"
                 "local last = 0\n"
                 "local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]\n"
                 "if newest then\n"
                 "  last = tonumber(string.match(newest[1], '^%d+'))\n"
                 "  if not holder then\n"
                 "    local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]\n"
-                "    if first[2][6] ~= ARGV[1] then return {-1, 0} end\n"
+                "    if first[2][6] ~= ARGV[1] then return {-2, 0} end\n"
                 "  end\n"
                 "end\n"
                 "local at = 7 + tonumber(ARGV[6])\n"
@@ -78,6 +81,17 @@ static struct cm_redis_script take_over_script = {
                 "redis.call('XADD', KEYS[1], ARGV[1], 't', ARGV[2], 'd', ARGV[3], 'by', '-')\n"
                 "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"
                 "redis.call('SET', KEYS[2], '-', 'PX', ARGV[4])\n"
+                "return 1\n",
+};
+
+/* KEYS: log, lease. ARGV: holder, lease ms, type, data. 1: the log is the holder's, with its first
+ * entry. 0: somebody has begun it. */
+static struct cm_redis_script claim_script = {
+        .name = "event-log-claim",
+        .text = "if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then return 0 end\n"
+                "redis.call('XADD', KEYS[1], '1-0', 't', ARGV[3], 'd', ARGV[4], 'by', ARGV[1])\n"
+                "redis.call('PEXPIRE', KEYS[1], 86400000)\n"
+                "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"
                 "return 1\n",
 };
 
@@ -148,6 +162,7 @@ static int take_answer(struct cm_event_log *log, const struct cm_redis_reply *re
                 return -CM_E_PROTOCOL;
         last = reply->items[0].integer;
         if (last < 0 || last > (int64_t)log->count) {
+                log->taken = last == TAKEN;
                 log_lose(log);
                 return 0;
         }
@@ -220,6 +235,59 @@ void log_copy_soon(struct cm_event_log *log)
         log->copying = false;
         log->logs->copying--;
         log->retry_us = cm_monotonic_us() + RETRY_US;
+}
+
+/* ---- claiming */
+
+int log_claim(struct cm_event_log *log, struct cm_arena *arena)
+{
+        const struct cm_event_logs_config *config = &log->logs->config;
+        const struct cm_str service = cm_str_from(config->service);
+        const struct cm_str keys[] = { key_event_log(arena, service, &log->id),
+                                       key_event_log_lease(arena, service, &log->id) };
+        const struct cm_str args[] = { cm_str_from(log->holder),
+                                       number(arena, config->lease_us / CM_MILLISECOND),
+                                       cm_str_from(log->entries[0].type), log->entries[0].data };
+        int64_t asked_us = cm_monotonic_us();
+        struct cm_redis_reply reply;
+        int r = cm_redis_script(config->redis, arena, &claim_script, keys, 2, args, 4, &reply);
+
+        if (r == CM_REDIS_REFUSED)
+                return -CM_E_UNAVAILABLE;
+        if (r < 0)
+                return r;
+        if (reply.kind != CM_REDIS_INTEGER)
+                return -CM_E_PROTOCOL;
+        if (!reply.integer)
+                return CM_EVENT_LOG_BEGUN;
+        log->copied = 1;
+        log->lease_us = asked_us;
+        return 0;
+}
+
+int cm_event_log_is_begun(struct cm_event_logs *logs, const struct cm_uuid *id, bool *begun_r)
+{
+        const struct cm_str service = cm_str_from(logs->config.service);
+        char id_text[CM_UUID_TEXT_SIZE];
+        struct cm_redis_reply reply;
+        struct cm_arena arena;
+        int r = 0;
+
+        *begun_r = cm_map_get(logs->by_id, cm_str_from(cm_uuid_format(id, id_text))) != NULL;
+        if (*begun_r)
+                return 0;
+        cm_arena_init(&arena, 512);
+        r = cm_redis_call(logs->config.redis, &arena, &reply, CM_STR("EXISTS"),
+                          key_event_log(&arena, service, id),
+                          key_event_log_lease(&arena, service, id), CM_STR_NONE);
+        if (r == CM_REDIS_REFUSED)
+                r = -CM_E_UNAVAILABLE;
+        else if (r == 0 && reply.kind != CM_REDIS_INTEGER)
+                r = -CM_E_PROTOCOL;
+        else if (r == 0)
+                *begun_r = reply.integer > 0;
+        cm_arena_deinit(&arena);
+        return r;
 }
 
 /* ---- taking over */

@@ -37,7 +37,8 @@ struct cm_event_log {
         bool ended;   /* the last entry is a last event */
         bool closed;  /* the producer has gone */
         bool stopped; /* somebody asked */
-        bool lost;    /* another has ended it in Redis */
+        bool lost;    /* it is another's in Redis */
+        bool taken;   /* ... who makes it, or has made it */
         bool broken;  /* ... and the last entry here says so too */
         bool held;    /* the last entry is not shown before Redis has taken it: see append */
         void (*on_stop)(void *arg);
@@ -99,6 +100,9 @@ struct cm_str log_interrupted(struct cm_arena *arena);
 
 /* event_log_copy.c */
 void log_copy_soon(struct cm_event_log *log);
+/* Makes a log with its first entry this worker's, if nobody has begun it. 0, CM_EVENT_LOG_BEGUN or
+ * negative. Suspends. */
+int log_claim(struct cm_event_log *log, struct cm_arena *arena) CM_MUST_CHECK;
 /* Ends a log whose producer is dead. 0 with whether it has an end (now); NONE; or negative. */
 int log_take_over(struct cm_event_logs *logs, const struct cm_uuid *id, struct cm_arena *arena,
                   bool *ended_r);

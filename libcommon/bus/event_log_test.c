@@ -431,6 +431,85 @@ static void story_one_producer(void)
         check_ends(&id, 2);
 }
 
+static int claim(struct cm_event_logs *logs, const struct cm_uuid *id, struct cm_event_log **log)
+{
+        const struct stream_error value = { .code = CM_STR("x"), .title = CM_STR("word 1") };
+
+        return cm_event_log_claim(logs, id, &delta, &value, log);
+}
+
+/* Of two who claim a log that nobody has begun, one makes it; what it says is whole. */
+static void story_claim(void)
+{
+        struct cm_uuid id = new_id();
+        struct cm_event_log *log, *other;
+        bool begun = true;
+
+        assert_int_equal(cm_event_log_is_begun(a, &id, &begun), 0);
+        assert_false(begun);
+        assert_int_equal(claim(a, &id, &log), 0);
+        assert_int_equal(claim(a, &id, &other), CM_EVENT_LOG_BEGUN);
+        assert_int_equal(claim(b, &id, &other), CM_EVENT_LOG_BEGUN);
+        assert_null(other);
+        assert_int_equal(cm_event_log_is_begun(b, &id, &begun), 0);
+        assert_true(begun);
+        say(log, &done, 2);
+        cm_event_log_close(&log);
+        assert_int_equal(cm_event_logs_flush(a), 0);
+        check_ends(&id, 2);
+        assert_int_equal(claim(b, &id, &other), CM_EVENT_LOG_BEGUN);
+}
+
+/* Who has said something is not followed by anybody else; who has only opened the log is, when its
+ * lease is over. */
+static void story_claim_after_death(void)
+{
+        struct cm_uuid id = new_id(), begun_id = new_id();
+        struct cm_event_log *begun, *dead, *log;
+
+        assert_int_equal(cm_event_log_open(a, &begun_id, &begun), 0);
+        say(begun, &delta, 1);
+        assert_int_equal(cm_event_log_open(a, &id, &dead), 0);
+        assert_int_equal(cm_event_logs_flush(a), 0);
+        a->ending = true; /* nothing more reaches Redis */
+        assert_int_equal(claim(b, &id, &log), CM_EVENT_LOG_BEGUN);
+        assert_int_equal(cm_fiber_sleep(2 * LEASE_US), 0);
+        assert_int_equal(claim(b, &begun_id, &log), CM_EVENT_LOG_BEGUN);
+        assert_int_equal(claim(b, &id, &log), 0);
+        say(log, &done, 2);
+        cm_event_log_close(&log);
+        assert_int_equal(cm_event_logs_flush(b), 0);
+        a->ending = false;
+        while (!dead->lost)
+                assert_int_equal(cm_fiber_sleep(CM_MILLISECOND), 0);
+        assert_true(cm_event_log_is_taken(dead));
+        cm_event_log_close(&dead);
+        cm_event_log_close(&begun);
+        assert_int_equal(cm_event_logs_flush(a), 0);
+        check_ends(&id, 2);
+}
+
+/* Its opener was slow to reach Redis: it hears that another makes it, and nothing of it is there.
+ */
+static void story_claim_beats_a_slow_opener(void)
+{
+        struct cm_uuid id = new_id();
+        struct cm_event_log *slow, *log;
+
+        assert_int_equal(claim(b, &id, &log), 0);
+        assert_int_equal(cm_event_log_open(a, &id, &slow), 0);
+        say(slow, &delta, 1);
+        while (!slow->lost)
+                assert_int_equal(cm_fiber_sleep(CM_MILLISECOND), 0);
+        assert_true(cm_event_log_is_taken(slow));
+        cm_event_log_close(&slow);
+        say(log, &done, 2);
+        assert_false(cm_event_log_is_taken(log));
+        cm_event_log_close(&log);
+        assert_int_equal(cm_event_logs_flush(b), 0);
+        check_ends(&id, 2);
+}
+
 /* ---- the frame */
 
 static void (*story)(void);
@@ -476,6 +555,9 @@ STORY(redis_goes_and_comes_back_empty)
 STORY(ids_that_never_were)
 STORY(limits)
 STORY(one_producer)
+STORY(claim)
+STORY(claim_after_death)
+STORY(claim_beats_a_slow_opener)
 
 int main(void)
 {
@@ -490,6 +572,9 @@ int main(void)
                 cmocka_unit_test(test_ids_that_never_were),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_one_producer),
+                cmocka_unit_test(test_claim),
+                cmocka_unit_test(test_claim_after_death),
+                cmocka_unit_test(test_claim_beats_a_slow_opener),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "chat.h"
 #include "chat_api.h"
 #include "events.h"
+#include "revive.h"
 #include "service/user_refs.h"
 
 /* salus-chat: conversations with the companion. */
@@ -8,7 +9,12 @@
 static const struct cm_setting *const settings[] = { cm_service_setting_table, chat_setting_table,
                                                      NULL };
 
-static const struct cm_subscription subscriptions[] = { CM_USER_REF_SUBSCRIPTIONS, { 0 } };
+static const struct cm_subscription subscriptions[] = {
+        CM_USER_REF_SUBSCRIPTIONS,
+        { STREAM_CHAT, EVENT_MESSAGE_CREATED, &message_created_schema, chat_on_message,
+          chat_on_messages },
+        { 0 },
+};
 
 static const struct cm_service service = {
         .name = "chat",

@@ -78,7 +78,9 @@ static size_t make_events(struct cm_arena *arena, const struct message_append *i
         const struct message_created created = { .conversation_id = *conversation_id,
                                                  .message_id = message->id,
                                                  .seq = message->seq,
-                                                 .role = MESSAGE_ROLE_USER };
+                                                 .role = MESSAGE_ROLE_USER,
+                                                 .has_reply_id = CM_PRESENT,
+                                                 .reply_id = message->reply_id };
         const struct crisis_detected detected = { .conversation_id = *conversation_id,
                                                   .message_id = message->id,
                                                   .level = message->crisis_level,

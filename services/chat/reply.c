@@ -1,5 +1,9 @@
 #include "reply.h"
 
+#ifdef CM_FAULTS
+#include <signal.h>
+#include <stdlib.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +34,8 @@ static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_secon
                                                    "From a message to the first text of its reply");
 static struct cm_metric fallbacks = CM_COUNTER(
         "salus_chat_model_fallbacks_total", "Replies that rules made because the model was gone");
+static struct cm_metric taken = CM_COUNTER("salus_chat_replies_taken_total",
+                                           "Replies begun here that another replica had taken up");
 static const struct cm_metric ended =
         CM_COUNTER("salus_chat_replies_total", "Replies that ended, by how");
 
@@ -44,6 +50,7 @@ struct reply {
         int64_t started_us;
         struct cm_fiber *work; /* while it runs */
         bool is_cut;           /* the worker ends */
+        bool has_started;      /* that was said when the log was claimed */
 
         /* What comes of it. */
         struct message_document out;
@@ -75,14 +82,19 @@ static int say_text(struct reply *reply, struct cm_str text)
         return 0;
 }
 
+static struct reply_started started_of(const struct reply *reply)
+{
+        return (struct reply_started){ .reply_id = reply->out.id,
+                                       .conversation_id = reply->conversation_id,
+                                       .message_id = reply->message.id,
+                                       .seq = reply->out.seq };
+}
+
 static int say_started(struct reply *reply)
 {
-        const struct reply_started started = { .reply_id = reply->out.id,
-                                               .conversation_id = reply->conversation_id,
-                                               .message_id = reply->message.id,
-                                               .seq = reply->out.seq };
+        const struct reply_started started = started_of(reply);
 
-        return say(reply, &reply_event_started, &started);
+        return reply->has_started ? 0 : say(reply, &reply_event_started, &started);
 }
 
 /* ---- the work */
@@ -276,7 +288,7 @@ static void work(void *arg)
         int r;
 
         reply->work = cm_fiber_self();
-        if (cm_event_log_is_stopped(reply->log))
+        if (cm_event_log_is_stopped(reply->log) || reply->is_cut)
                 cm_fiber_cancel(reply->work);
         r = say_started(reply);
         if (r == 0 &&
@@ -371,11 +383,22 @@ static void reply_free(struct reply *reply)
         cm_free(reply);
 }
 
+/* Stored, then said. */
+static void end(struct reply *reply)
+{
+        int stored = store(reply);
+
+        say_end(reply, stored);
+        count_end(reply, stored);
+        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_US);
+        (void)!conversation_store_touch(reply->chat, &reply->conversation, reply->out.seq + 1,
+                                        reply->message.crisis_level, reply->message.created_at);
+}
+
 static void life(void *arg)
 {
         struct reply *reply = arg;
         struct cm_group group;
-        int stored;
 
         (void)cm_fiber_set_deadline(reply->started_us + reply->chat->settings->reply_timeout_us);
         cm_group_init(&group);
@@ -383,13 +406,11 @@ static void life(void *arg)
         if (cm_group_start(&group, "reply work", work, reply) == 0)
                 (void)cm_group_join(&group);
         cm_fiber_shield();
-        stored = store(reply);
-        say_end(reply, stored);
-        count_end(reply, stored);
+        if (cm_event_log_is_taken(reply->log)) /* its place is another's to fill */
+                cm_counter_add(&taken, 1);
+        else
+                end(reply);
         cm_event_log_close(&reply->log);
-        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_US);
-        (void)!conversation_store_touch(reply->chat, &reply->conversation, reply->out.seq + 1,
-                                        reply->message.crisis_level, reply->message.created_at);
         reply_free(reply);
 }
 
@@ -436,12 +457,10 @@ static struct reply *reply_new(struct chat *chat, const struct conversation_docu
         return reply;
 }
 
-int reply_start(struct chat *chat, const struct conversation_document *conversation,
-                const struct message_document *message)
+/* It lives, or it is freed and `r` says why not. */
+static int begin_life(struct reply *reply, int r)
 {
-        struct reply *reply = reply_new(chat, conversation, message);
-        int64_t before = cm_fiber_set_deadline(CM_NEVER); /* it outlives the request */
-        int r = cm_event_log_open(chat->logs, &message->reply_id, &reply->log);
+        int64_t before = cm_fiber_set_deadline(CM_NEVER); /* it outlives who asked */
 
         if (r == 0) {
                 cm_event_log_on_stop(reply->log, on_stop, reply);
@@ -454,6 +473,37 @@ int reply_start(struct chat *chat, const struct conversation_document *conversat
                 cm_event_log_close(&reply->log);
         reply_free(reply);
         return r;
+}
+
+#ifdef CM_FAULTS
+/* The message is stored, and nobody begins its reply. */
+static void die_if_asked(void)
+{
+        if (cm_str_equal(cm_str_from(getenv("TEST_FAULT")), CM_STR("die-before-reply")))
+                (void)raise(SIGKILL);
+}
+#endif
+
+int reply_start(struct chat *chat, const struct conversation_document *conversation,
+                const struct message_document *message)
+{
+        struct reply *reply = reply_new(chat, conversation, message);
+
+#ifdef CM_FAULTS
+        die_if_asked();
+#endif
+        return begin_life(reply, cm_event_log_open(chat->logs, &message->reply_id, &reply->log));
+}
+
+int reply_take_up(struct chat *chat, const struct conversation_document *conversation,
+                  const struct message_document *message)
+{
+        struct reply *reply = reply_new(chat, conversation, message);
+        const struct reply_started started = started_of(reply);
+
+        reply->has_started = true;
+        return begin_life(reply, cm_event_log_claim(chat->logs, &message->reply_id,
+                                                    &reply_event_started, &started, &reply->log));
 }
 
 static void await_replies(struct chat *chat, int64_t until)

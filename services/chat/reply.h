@@ -16,13 +16,18 @@ bool reply_may_start(const struct chat *chat);
  * interrupted. Does not suspend. */
 int reply_start(struct chat *chat, const struct conversation_document *conversation,
                 const struct message_document *message) CM_MUST_CHECK;
+/* The same for a message whose reply was to begin elsewhere and has not: of all who try, one makes
+ * it. CM_EVENT_LOG_BEGUN, or as above. Suspends. */
+int reply_take_up(struct chat *chat, const struct conversation_document *conversation,
+                  const struct message_document *message) CM_MUST_CHECK;
 /* The end of the worker: replies may finish; those that take too long end as interrupted. Suspends,
  * at the latest until the fiber's deadline. */
 void replies_end(struct chat *chat);
 
 /*
  * A reply that says that it is being made, though its process has died, ends: *message is as it is
- * afterwards. Left alone when it is still at work, or may be. Suspends.
+ * afterwards. One that never began is taken up instead. Left alone when it is still at work, or may
+ * be. Suspends.
  */
 int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
                  const struct cm_uuid *user_id, struct message_document *message) CM_MUST_CHECK;

@@ -93,6 +93,11 @@ int reply_follow_place(struct cm_request *request, const struct cm_uuid *convers
         r = reply_settle(chat, arena, conversation_id, user_id, &message);
         if (followed != CM_EVENT_LOG_NONE)
                 return 0;
+        if (r == 0 && message.state == REPLY_STATE_STREAMING) { /* it may have been taken up */
+                followed = cm_event_follow(request, chat->logs, reply_id);
+                if (followed != CM_EVENT_LOG_NONE)
+                        return followed;
+        }
         return r < 0 ? r : serve_stored(request, conversation_id, &message);
 }
 

@@ -2,8 +2,10 @@
 #include "chat_api.h"
 #include "message_store.h"
 #include "reply.h"
+#include "revive.h"
 
-/* Replies whose process has died: what their log holds becomes the message, as interrupted. */
+/* Replies whose process has died: what their log holds becomes the message, as interrupted. One
+ * without a log is taken up, while it is young. */
 
 enum log_state { LOG_OPEN, LOG_ENDED, LOG_BROKEN };
 
@@ -42,6 +44,18 @@ static int read_log(struct chat *chat, struct cm_arena *arena, const struct cm_u
         return r == CM_EVENT_LOG_NOT_YET ? 0 : r;
 }
 
+/* Without Redis or room it is left as it is: somebody else, or later. */
+static int take_up(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
+                   const struct cm_uuid *user_id, const struct message_document *message,
+                   cm_time now)
+{
+        int r = 0;
+
+        if (!revive_is_too_early(message->created_at, now))
+                r = revive(chat, arena, conversation_id, user_id, message->seq);
+        return r == -CM_E_OVERLOAD || r == -CM_E_UNAVAILABLE ? 0 : r;
+}
+
 int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
                  const struct cm_uuid *user_id, struct message_document *message)
 {
@@ -60,8 +74,11 @@ int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid
                 return message_store_find(chat, arena, conversation_id, message->seq, message);
         /* The log's last event may not have been stored yet: its maker does that within a moment.
          */
-        if (state != LOG_BROKEN && !(r == CM_EVENT_LOG_NONE &&
-                                     now - message->created_at > chat->settings->reply_timeout_us))
+        if (state != LOG_BROKEN && r != CM_EVENT_LOG_NONE)
+                return 0;
+        if (state != LOG_BROKEN && revive_is_in_time(chat, message->created_at, now))
+                return take_up(chat, arena, conversation_id, user_id, message, now);
+        if (state != LOG_BROKEN && now - message->created_at <= chat->settings->reply_timeout_us)
                 return 0;
         settled.state = REPLY_STATE_INTERRUPTED;
         settled.updated_at = now;

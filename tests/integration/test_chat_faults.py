@@ -102,6 +102,48 @@ def test_the_process_dies_in_the_middle_of_a_reply(alone):
     memory.close()
 
 
+
+def test_a_reply_that_never_began_is_made_by_another(alone):
+    """Stored, and the process died before the reply began: the other replica makes it without being asked, once."""
+    stack, chat, person = alone
+    conversation = begin(person)
+    dying = stack.daemon("chat", name="chat-dying", TEST_FAULT="die-before-reply")
+    doomed = client.Api(dying.url, person.token)
+    with pytest.raises(Exception):
+        doomed.post(f"/v1/conversations/{conversation}/messages", json={"content": "my mood is 4 of 10"}, headers={"Idempotency-Key": "once"})
+    eventually(lambda: not dying.is_running(), what="it has died")
+    eventually(lambda: messages(person, conversation)[1]["state"] == "complete", within=20, what="the other replica makes the reply")
+    again = send(person, conversation, "my mood is 4 of 10", "once")
+    assert again.status_code == 202 and again.headers["Idempotency-Replayed"] == "true"
+    said = messages(person, conversation)
+    assert len(said) == 2 and said[1]["id"] == again.json()["reply_id"]
+    events = streams.read(person.chat, f"/v1/replies/{said[1]['id']}/stream")
+    assert [event.type for event in events][::len(events) - 1] == ["started", "done"]
+    assert streams.text_of(events) == said[1]["content"] != ""
+    assert len(person.health.get("/v1/health-events").json()["items"]) == len(said[1].get("tools", []))
+
+
+def test_the_same_replica_makes_it_when_it_is_back(alone):
+    """Alone and dead before the reply began: after the restart it is made, whoever asks and however many replicas want it."""
+    stack, chat, person = alone
+    conversation = begin(person)
+    chat.kill()
+    dying = stack.daemon("chat", name="chat-dying", TEST_FAULT="die-before-reply")
+    with pytest.raises(Exception):
+        client.Api(dying.url, person.token).post(f"/v1/conversations/{conversation}/messages", json={"content": "my mood is 4 of 10"})
+    eventually(lambda: not dying.is_running(), what="it has died")
+    replicas = [stack.daemon("chat", name=f"chat-{n}") for n in range(3)]
+    person.chat = client.Api(replicas[0].url, person.token)
+    for replica in replicas:
+        client.Api(replica.url, person.token).get(f"/v1/conversations/{conversation}/messages")
+    eventually(lambda: messages(person, conversation)[1]["state"] == "complete", within=20, what="the reply is made")
+    reply = messages(person, conversation)[1]
+    seen = [[event.raw for event in streams.read(client.Api(replica.url, person.token), f"/v1/replies/{reply['id']}/stream")]
+            for replica in replicas]
+    assert seen[0] == seen[1] == seen[2]
+    assert sum(replica.metric("salus_chat_replies_revived_total") for replica in replicas) == 1
+
+
 def test_a_deploy_lets_replies_finish(alone):
     stack, chat, person = alone
     memory = silent_memory(stack)
