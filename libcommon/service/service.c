@@ -58,17 +58,24 @@ static int next_signal(int64_t at_most_us)
 
 /* ---- the daemon */
 
-static int start_workers(struct daemon *daemon)
+/* What is asked of all workers may be asked as soon as the first one listens. */
+static void prepare_workers(struct daemon *daemon)
 {
         for (size_t i = 0; i < daemon->worker_count; i++) {
                 struct worker *worker = &daemon->workers[i];
-                int r;
 
                 worker->daemon = daemon;
                 worker->public.index = (int)i;
                 worker->public.service = daemon->service;
                 worker->public.settings = daemon->settings;
-                r = worker_launch(worker);
+        }
+}
+
+static int start_workers(struct daemon *daemon)
+{
+        for (size_t i = 0; i < daemon->worker_count; i++) {
+                int r = worker_launch(&daemon->workers[i]);
+
                 if (r) {
                         cm_log(CM_LOG_ERROR, "worker cannot start", CM_F_INT("worker", (int64_t)i),
                                CM_F_ERROR(r));
@@ -176,6 +183,7 @@ static int run_daemon(const struct cm_service *service, const struct cm_service_
         if (service->documents && service->documents->store->open(settings, &daemon.mongo))
                 return EXIT_USAGE;
         daemon.workers = cm_alloc_array(daemon.worker_count, sizeof(*daemon.workers));
+        prepare_workers(&daemon);
         if (start_workers(&daemon))
                 end_at_once(&daemon);
         (void)next_signal(-1);

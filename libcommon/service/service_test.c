@@ -262,17 +262,24 @@ static int tear_down(void **state CM_UNUSED)
 
 /* ---- the process */
 
-static pid_t start(const char *command, const char *argument)
+static pid_t spawn(const char *command, const char *argument)
 {
         pid_t pid = fork();
 
         if (pid == 0) {
+                static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
                 char *argv[] = { (char *)"salus-toy", (char *)command, (char *)argument, NULL };
 
+                for (size_t i = 0; i < CM_COUNT(crashes); i++)
+                        (void)signal(crashes[i], SIG_DFL); /* cmocka's say nothing in a child */
                 exit(cm_service_main(served, argument ? 3 : command ? 2 : 1, argv));
         }
-        daemon_pid = pid;
         return pid;
+}
+
+static pid_t start(void)
+{
+        return daemon_pid = spawn(NULL, NULL);
 }
 
 static int end_of(pid_t pid)
@@ -280,13 +287,14 @@ static int end_of(pid_t pid)
         int status;
 
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        daemon_pid = 0;
+        if (pid == daemon_pid)
+                daemon_pid = 0;
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 static int run(const char *command, const char *argument)
 {
-        return end_of(start(command, argument));
+        return end_of(spawn(command, argument));
 }
 
 struct reply {
@@ -337,11 +345,22 @@ static void assert_problem(const char *path, const char *token, int status, cons
                 fail_msg("%s: wanted %d %s, got\n%s", path, status, code, reply.text);
 }
 
+static void fail_when_ended(void)
+{
+        int status;
+
+        if (!daemon_pid || waitpid(daemon_pid, &status, WNOHANG) != daemon_pid)
+                return;
+        daemon_pid = 0;
+        fail_msg("the daemon has ended: wait status %#x", (unsigned)status);
+}
+
 static void await_status(const char *path, const char *token, int status)
 {
         int64_t end = cm_monotonic_us() + 10 * CM_SECOND;
 
         while (status_of(path, token) != status) {
+                fail_when_ended();
                 if (cm_monotonic_us() > end)
                         fail_msg("%s never says %d", path, status);
                 usleep(2000);
@@ -354,7 +373,7 @@ static pid_t start_ready(void)
 
         assert_int_equal(run("--migrate", NULL), 0);
         publish_keys();
-        pid = start(NULL, NULL);
+        pid = start();
         await_status("/readyz", NULL, 200);
         return pid;
 }
@@ -396,7 +415,7 @@ static char *sign(const struct cm_claims *claims)
 
 static void readiness_names_what_is_missing(void **state CM_UNUSED)
 {
-        pid_t pid = start(NULL, NULL);
+        pid_t pid = start();
 
         await_status("/healthz", NULL, 200);
         await_status("/readyz", NULL, 503);
@@ -414,6 +433,20 @@ static void readiness_names_what_is_missing(void **state CM_UNUSED)
         assert_int_equal(run("--healthcheck", NULL), 0);
         stop(pid);
         assert_int_equal(run("--healthcheck", NULL), 1);
+}
+
+/* The first worker answers for all while the others are being made. */
+static void a_probe_while_it_starts(void **state CM_UNUSED)
+{
+        setenv("SALUS_WORKERS", "8", 1);
+        for (int i = 0; i < 20; i++) {
+                pid_t pid = start();
+
+                while (status_of("/healthz", NULL) != 200)
+                        fail_when_ended();
+                assert_int_equal(status_of("/metrics", NULL), 200);
+                stop(pid);
+        }
 }
 
 static void a_schema_that_is_too_new_ends_it(void **state CM_UNUSED)
@@ -682,7 +715,7 @@ static void it_starts_quickly_and_is_small(void **state CM_UNUSED)
         assert_int_equal(run("--migrate", NULL), 0);
         publish_keys();
         start_us = cm_monotonic_us();
-        pid = start(NULL, NULL);
+        pid = start();
         await_status("/readyz", NULL, 200);
         ready_us = cm_monotonic_us() - start_us;
         snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
@@ -702,6 +735,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(commands),
                 TEST(readiness_names_what_is_missing),
+                TEST(a_probe_while_it_starts),
                 TEST(a_schema_that_is_too_new_ends_it),
                 TEST(tokens),
                 TEST(revocation),
