@@ -80,11 +80,12 @@ def test_what_waits_for_an_answer(chat, planner, mail):
     first, second = (create(chat, dana, kind="at", expression=soon()).data["schedule"]["id"] for _ in range(2))
     waiting = eventually(lambda: (lambda found: found[first] and found[second] and found)(listed()), within=20)
     assert waiting[daily] is None
-    answer = chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done", "schedule_id": first}, key=new_key(), service="scheduler")
+    confirm = lambda: chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done", "schedule_id": first},  # noqa: E731
+                                key=new_key(), service="scheduler")
+    answer = confirm()
     assert (answer.data["occurrence_id"], answer.data["schedule_id"]) == (waiting[first], first)
     assert listed() == {daily: None, second: waiting[second]}
-    again = chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done", "schedule_id": first}, key=new_key(), service="scheduler")
-    assert again.code == "not_found"
+    assert confirm().code == "not_found"
 
 
 def test_i_took_it(chat, planner, mail):

@@ -13,6 +13,6 @@ def test_the_demo_ends_well(workspace):
         told = copy.run("demo").stdout
     finally:
         copy.run("down", "--purge", check=False)
-    for chapter in range(1, 6):
+    for chapter in range(1, 12):
         assert f"\n{chapter}. " in told
     assert "✗" not in told and "All of it happened as told" in told

@@ -7,7 +7,9 @@ import time
 import httpx
 import pytest
 
+from support import streams
 from support.copy import Copy
+from support.waiting import eventually
 
 SERVERS = ["gateway", "auth", "main-health", "chat", "memory", "scheduler", "mail", "mongo", "postgres", "redis-bus", "redis-cache"]
 
@@ -81,6 +83,50 @@ def test_down_stops_what_it_started_and_keeps_the_data(copy):
     assert not any(is_running(pid) for pid in pids)
     copy.run("up")
     assert httpx.get(f"{copy.url}/auth/readyz").status_code == 200
+
+
+@pytest.fixture
+def two(workspace):
+    """A copy with auth and chat alone."""
+    made = Copy(workspace / "two")
+    try:
+        made.said = made.run("up", "auth", "chat").stdout
+        yield made
+    finally:
+        made.run("down", "--purge", check=False)
+
+
+@pytest.mark.slow
+def test_two_services_alone(two):
+    """Only these two and their stores run; the companion answers, helps, and says what it could not do. What is started later
+    takes part by itself."""
+    running = {path.stem for path in (two.data / "run").glob("*.pid")}
+    assert running == {"auth", "chat", "mongo", "postgres", "redis-bus", "redis-cache"}
+    auth, chat = (f"http://127.0.0.1:{two.port + offset}" for offset in (1, 3))
+    assert f"{auth}/v1/auth/register" in two.said and f"{chat}/openapi.json" in two.said and f"{two.url}/" not in two.said
+    made = httpx.post(f"{auth}/v1/auth/register", json={"email": "dana@example.org", "password": "a long sentence of mine",
+                                                        "language": "en", "time_zone": "America/New_York"})
+    assert made.status_code == 201, made.text
+    with httpx.Client(base_url=chat, headers={"Authorization": f"Bearer {made.json()['access_token']}"}, timeout=30) as api:
+        assert talk(api, "hello")[1] == []
+        for said, tool in (("how was my week?", "week_summary"), ("did 3 sets of 10 squats with 60 kg", "log_exercise"),
+                           ("remember that I am allergic to penicillin", "remember"), ("what am I allergic to?", "recall"),
+                           ("remind me every weekday at 8 to take my meds", "create_reminder")):
+            text, tools = talk(api, said)
+            assert tools == [(tool, "unavailable")] and text and "penicillin" not in text, said
+        text, tools = talk(api, "I don't want to live anymore")
+        assert "988" in text and tools == []
+        two.run("up", "memory")
+        eventually(lambda: talk(api, "remember that I am allergic to penicillin")[1] == [("remember", "done")], within=30)
+        assert "penicillin" in talk(api, "what am I allergic to?")[0]
+
+
+def talk(api: httpx.Client, content: str):
+    conversation = api.post("/v1/conversations", json={}).json()["id"]
+    answer = api.post(f"/v1/conversations/{conversation}/messages", json={"content": content}, headers={"Accept": "text/event-stream"})
+    events = streams.parse(answer.text)
+    assert events[-1].type == "done", answer.text
+    return streams.text_of(events), [(event.data["name"], event.data["status"]) for event in events if event.type == "tool"]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.paths import BUILD, ROOT
 
-OFFSETS = (0, 1, 2, 5, 90, 901, 903, 904, 925)
+OFFSETS = (0, 1, 2, 3, 4, 5, 90, 901, 902, 903, 904, 925)
 
 
 def free_port_base() -> int:

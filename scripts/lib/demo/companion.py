@@ -118,7 +118,8 @@ def converse(person: Person, lines: tuple) -> Talk:
         again = talk.api.post(talk.path, {"content": words}, Idempotency_Key=key)
         after = possessions(person)
         made = [after[it] for it in after.keys() - before.keys()]
-        expect(again.json.get("reply_id") == reply.id and sorted(made, key=repr) == sorted(new, key=repr) and before.items() <= after.items(),
+        once = sorted(made, key=repr) == sorted(new, key=repr) and before.items() <= after.items()
+        expect(once and again.json.get("reply_id") == reply.id,
                "sent twice, as phones do; " + ("done once: " + "; ".join(map(told, made)) if made else "nothing is new"),
                (again.body, made))
     expect(pieces > 2 * len(lines), f"the {len(lines)} answers came word by word, in {pieces} pieces", pieces)
@@ -144,7 +145,8 @@ def chapter_memory(maya: Talk, yael: Talk):
             (yael, "למה אני אלרגית?", "תשכח את זה", "פניצילין", HEBREW[3][0])):
         talk = Talk(before.person)
         reply = talk.say(asks)
-        expect(fact in reply.text and len(reply.sources) == 1, f"in a new conversation it knows of {fact}, and names its source", reply.text)
+        expect(fact in reply.text and len(reply.sources) == 1,
+               f"in a new conversation it knows of {fact}, and names its source", reply.text)
         memory = f"/v1/memories/{reply.sources[0]}"
         source = talk.api.get(memory).json["source"]
         said = [it["content"] for it in before.messages() if it["id"] == source["message_id"]]
@@ -152,7 +154,8 @@ def chapter_memory(maya: Talk, yael: Talk):
         reply = talk.say(forgets)
         expect(reply.tools == [("forget", "done")] and talk.api.get(memory).status == 404, "the memory is gone: 404", reply.tools)
         reply = talk.say(asks)
-        expect(reply.tools == [("recall", "done")] and fact not in reply.text and not reply.sources, "it does not know any more", reply.text)
+        expect(reply.tools == [("recall", "done")] and fact not in reply.text and not reply.sources,
+               "it does not know any more", reply.text)
 
 
 # ---- 8
@@ -180,7 +183,8 @@ def model_that_counts():
 
 def chapter_crisis(maya: Person, yael: Person):
     chapter(8, "Help before anything else")
-    for person, words, country, line in ((maya, "I don't want to live anymore", "US", "988"), (yael, "אני לא רוצה לחיות יותר", "IL", "1201")):
+    for person, words, country, line in (
+            (maya, "I don't want to live anymore", "US", "988"), (yael, "אני לא רוצה לחיות יותר", "IL", "1201")):
         talk = Talk(person)
         reply = talk.say(words)
         expect_help(reply, country, line)
@@ -205,7 +209,8 @@ def no_model(person: Person):
         talk = Talk(person, Api(SECOND, person.api.token))
         talk.say("how was my week?")
         expect(asked and talk.messages()[-1]["model_used"] == "rules",
-               "a model that is set up is asked; this one is overloaded, so the built-in companion answers and says that it does", talk.messages()[-1])
+               "a model that is set up is asked; this one is overloaded, so the built-in companion answers and says that it does",
+               talk.messages()[-1])
         before = len(asked)
         expect_help(talk.say("I don't want to live anymore"), "US", "988")
         expect(len(asked) == before, "and for that the model was not asked at all", asked)
@@ -223,7 +228,8 @@ def chapter_cut(person: Person):
     path = f"/v1/replies/{reply.id}/stream"
     resumed = [cut_and_resumed(person.api, person.api, path, cut) for cut in range(1, len(whole))]
     expect(set(resumed) == {b"".join(event.raw for event in whole)},
-           f"cut behind each of its {len(whole) - 1} events and taken up with Last-Event-ID: byte for byte what an uncut client got", resumed)
+           f"cut behind each of its {len(whole) - 1} events and taken up with Last-Event-ID: byte for byte what an uncut client got",
+           resumed)
     with second_instance("chat"):
         other = Api(SECOND, person.api.token)
         expect({cut_and_resumed(person.api, other, path, cut) for cut in range(1, len(whole))} == set(resumed),

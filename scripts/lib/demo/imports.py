@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 from client import Upload
+from house import DATA, ROOT, daemon
+from people import register
 from tell import chapter, expect, note, progress, progress_end, saw
 
-ROOT = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ["SALUS_DATA"])
 REALDATA = Path(os.environ.get("SALUS_REALDATA", ROOT.parent / "shared" / "realdata"))
 UPLOADS = "/v1/imports/uploads"
 ENDED = ("done", "failed", "cancelled")
@@ -147,17 +147,15 @@ def chapter_import(dana):
 # ---- the power cut
 def cut_power():
     """Both daemons, kill -9 at once; then they are started again."""
-    for name in ("main-health", "auth"):
-        subprocess.run([ROOT / "scripts/lib/daemon", "kill", name], check=True)
+    daemon("kill", "main-health", "auth")
     saw("both daemons are killed with kill -9")
-    for name in ("auth", "main-health"):
-        subprocess.run([ROOT / "scripts/lib/daemon", "start", name], check=True, stdout=subprocess.DEVNULL)
+    daemon("start", "auth", "main-health")
     saw("and started again")
 
 
-def chapter_power_cut(somebody):
+def chapter_power_cut():
     chapter(5, "A power cut")
-    person = somebody()
+    person = register("Noam")
     file, manifest = sample(200_000, 2)
     sending = Upload(person.api, UPLOADS, file)
     sending.send_until(file.stat().st_size // 2, progress=lambda sent, size: progress(f"uploading {sent / size:4.0%}"))

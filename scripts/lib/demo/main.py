@@ -1,20 +1,18 @@
 """The main job of Salus in eleven chapters. scripts/demo runs it; tests/scenario/test_demo.py too."""
 
-import os
-import subprocess
-import sys
 import time
 import uuid
 from datetime import datetime, timedelta, UTC
-from pathlib import Path
 
 import companion
 import imports
+import outages
+import reminders
 from client import Api
+from house import SECOND, second_instance
 from people import HOME, PASSWORD, PORT, Person, register
 from tell import chapter, expect, expect_status, note, saw
 
-ROOT = Path(__file__).resolve().parents[3]
 ABROAD = "Europe/Lisbon"
 JSON_PATCH = "application/merge-patch+json"
 
@@ -137,13 +135,8 @@ def strangers(dana: Person, mood: dict):
 
 def expired(dana: Person):
     """A token that lives one second, from a second instance of auth beside the first."""
-    port = PORT + 90
-    ask = [sys.executable, "-c", (
-        "import sys; sys.path.insert(0, sys.argv[1]); from client import Api\n"
-        "print(Api(int(sys.argv[2])).post('/v1/auth/login', {'email': sys.argv[3], 'password': sys.argv[4]}).json['access_token'])"),
-        str(Path(__file__).parent), str(port), dana.email, PASSWORD]
-    token = subprocess.run([ROOT / "scripts/lib/daemon", "with", "auth", str(port), "SALUS_ACCESS_TOKEN_LIFE=1s", "--", *ask],
-                           check=True, capture_output=True, text=True).stdout.strip()
+    with second_instance("auth", SALUS_ACCESS_TOKEN_LIFE="1s"):
+        token = Api(SECOND).post("/v1/auth/login", {"email": dana.email, "password": PASSWORD}).json["access_token"]
     short = Api(PORT, token)
     deadline = time.monotonic() + 90
     while (answer := short.get("/v1/health-events")).status == 200 and time.monotonic() < deadline:
@@ -158,11 +151,13 @@ def main():
     imports.chapter_import(dana)
     mood = entries(dana)
     strangers(dana, mood)
-    imports.chapter_power_cut(lambda: register("Noam"))
+    imports.chapter_power_cut()
     maya, yael = companion.chapter_talk()
     companion.chapter_memory(maya, yael)
     companion.chapter_crisis(maya.person, yael.person)
+    reminders.chapter_reminder(maya.person, (maya, yael))
     companion.chapter_cut(maya.person)
+    outages.chapter_outages(maya.person)
     print("\nAll of it happened as told. Look around: "
           f"http://127.0.0.1:{PORT}/ · scripts/down stops everything, scripts/down --purge removes the data as well.")
 
