@@ -1,4 +1,5 @@
 #pragma once
+#include "dose.h"
 #include "exercise_parse.h"
 #include "planner.h"
 
@@ -21,6 +22,8 @@ struct fact {
         bool is_good;       /* sleep; dose: taken */
         struct cm_str word; /* mood or symptom */
         double valence;     /* mood */
+        double dose;        /* 0: not said */
+        const struct dose_unit *dose_unit;
         struct exercise_entry exercise;
         int days_ago;
         bool is_correction;
@@ -34,6 +37,9 @@ struct replies {
         void (*failed)(struct cm_buf *out, enum reply_failure failure);
         void (*facts)(struct cm_buf *out, const struct fact *facts, size_t count,
                       const struct planner_context *context);
+        /* Records that are void now; of a reminder whose answer stays. */
+        void (*taken_back)(struct cm_buf *out, size_t count, bool reminder_stays);
+        void (*ask_record)(struct cm_buf *out); /* which one is meant; nothing was changed */
         void (*ask_exercise)(struct cm_buf *out, const struct exercise_entry *entry);
         void (*summary)(struct cm_buf *out, const struct week_summary *summary, bool is_day,
                         int ago);

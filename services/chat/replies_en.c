@@ -122,6 +122,11 @@ static void one_fact(struct cm_buf *out, const struct fact *fact)
                 cm_buf_printf(out, "%s",
                               fact->is_good ? "your medicine as taken"
                                             : "your medicine as not taken");
+                if (fact->dose_unit) {
+                        cm_buf_add_str(out, CM_STR(", "));
+                        reply_number(out, fact->dose);
+                        cm_buf_printf(out, " %s", fact->dose_unit->en);
+                }
                 break;
         case FACT_EXERCISE:
         default:
@@ -166,6 +171,22 @@ static void facts(struct cm_buf *out, const struct fact *items, size_t count,
         if (is_low)
                 cm_buf_add_str(out, CM_STR(" I'm sorry it's like that. If you'd like to say more "
                                            "about it, I'm here."));
+}
+
+static void taken_back(struct cm_buf *out, size_t count, bool reminder_stays)
+{
+        if (count == 1)
+                cm_buf_add_str(out, CM_STR("Taken back: the entry no longer counts."));
+        else
+                cm_buf_printf(out, "Taken back: %zu entries no longer count.", count);
+        if (reminder_stays)
+                cm_buf_add_str(out, CM_STR(" The reminder stays confirmed."));
+}
+
+static void ask_record(struct cm_buf *out)
+{
+        cm_buf_add_str(out, CM_STR("I'm not sure which entry you mean, so I have changed nothing. "
+                                   "I can correct or take back what my last answer recorded."));
 }
 
 static void ask_exercise(struct cm_buf *out, const struct exercise_entry *entry)
@@ -430,6 +451,8 @@ const struct replies replies_en = {
         .not_understood = not_understood,
         .failed = failed,
         .facts = facts,
+        .taken_back = taken_back,
+        .ask_record = ask_record,
         .ask_exercise = ask_exercise,
         .summary = summary,
         .remembered = remembered,

@@ -117,6 +117,11 @@ static void one_fact(struct cm_buf *out, const struct fact *fact)
                 break;
         case FACT_DOSE:
                 cm_buf_printf(out, "%s", fact->is_good ? "התרופה נלקחה" : "התרופה לא נלקחה");
+                if (fact->dose_unit) {
+                        cm_buf_add_str(out, CM_STR(", "));
+                        reply_number(out, fact->dose);
+                        cm_buf_printf(out, " %s", fact->dose_unit->he);
+                }
                 break;
         case FACT_EXERCISE:
         default:
@@ -161,6 +166,22 @@ static void facts(struct cm_buf *out, const struct fact *items, size_t count,
         if (is_low)
                 cm_buf_add_str(out,
                                CM_STR(" לא קל, ותודה על השיתוף. אפשר לספר לי עוד אם זה עוזר."));
+}
+
+static void taken_back(struct cm_buf *out, size_t count, bool reminder_stays)
+{
+        if (count == 1)
+                cm_buf_add_str(out, CM_STR("בוטל: הרישום כבר לא נספר."));
+        else
+                cm_buf_printf(out, "בוטל: %zu רישומים כבר לא נספרים.", count);
+        if (reminder_stays)
+                cm_buf_add_str(out, CM_STR(" התזכורת נשארת מאושרת."));
+}
+
+static void ask_record(struct cm_buf *out)
+{
+        cm_buf_add_str(out, CM_STR("לא ברור לאיזה רישום הכוונה, ולכן לא שונה דבר. אפשר לתקן או "
+                                   "לבטל את מה שנרשם בתשובה האחרונה."));
 }
 
 static void ask_exercise(struct cm_buf *out, const struct exercise_entry *entry)
@@ -416,6 +437,8 @@ const struct replies replies_he = {
         .not_understood = not_understood,
         .failed = failed,
         .facts = facts,
+        .taken_back = taken_back,
+        .ask_record = ask_record,
         .ask_exercise = ask_exercise,
         .summary = summary,
         .remembered = remembered,

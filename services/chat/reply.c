@@ -32,6 +32,9 @@
 static struct cm_metric running = CM_GAUGE("salus_chat_replies_running", "Replies being made");
 static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_seconds",
                                                    "From a message to the first text of its reply");
+static struct cm_metric stopping =
+        CM_HISTOGRAM("salus_chat_stop_seconds",
+                     "From a stop, as it came to who makes the reply, to the end of its text");
 static struct cm_metric fallbacks = CM_COUNTER(
         "salus_chat_model_fallbacks_total", "Replies that rules made because the model was gone");
 static struct cm_metric taken = CM_COUNTER("salus_chat_replies_taken_total",
@@ -49,6 +52,7 @@ struct reply {
         struct message_document message; /* what is answered */
         int64_t started_us;
         struct cm_fiber *work; /* while it runs */
+        int64_t stopped_us;    /* monotonic; 0: nobody asked */
         bool is_cut;           /* the worker ends */
         bool has_started;      /* that was said when the log was claimed */
 
@@ -298,17 +302,25 @@ static void work(void *arg)
                 r = analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
                                                              : converse(reply, &analysis);
         reply->work = NULL;
+        if (reply->stopped_us)
+                cm_histogram_observe_us(&stopping, cm_monotonic_us() - reply->stopped_us);
         reply->out.state = state_of(reply, r);
         if (reply->out.state == REPLY_STATE_FAILED)
                 cm_log(CM_LOG_ERROR, "a reply failed", CM_F_ERROR(r));
+}
+
+static void interrupt(struct reply *reply)
+{
+        if (reply->work)
+                cm_fiber_cancel(reply->work);
 }
 
 static void on_stop(void *arg)
 {
         struct reply *reply = arg;
 
-        if (reply->work)
-                cm_fiber_cancel(reply->work);
+        reply->stopped_us = cm_monotonic_us();
+        interrupt(reply);
 }
 
 /* ---- the end */
@@ -526,7 +538,7 @@ void replies_end(struct chat *chat)
                 struct reply *reply = CM_CONTAINER(node, struct reply, node);
 
                 reply->is_cut = true;
-                on_stop(reply);
+                interrupt(reply);
         }
         await_replies(chat, deadline);
 }

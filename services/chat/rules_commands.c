@@ -223,6 +223,14 @@ void rules_prepare(struct planner_run *run)
                 memory = last_memory(run);
                 if (memory)
                         forget(run, memory);
+                else if (rules_take_back(run))
+                        run->intent = INTENT_TAKE_BACK;
+                break;
+        case INTENT_TAKE_BACK:
+                (void)rules_take_back(run);
+                break;
+        case INTENT_MOVE:
+                rules_move(run);
                 break;
         case INTENT_REMIND:
                 prepare_remind(run);

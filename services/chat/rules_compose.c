@@ -39,6 +39,22 @@ static void compose_facts(struct planner_run *run)
                 run->replies->failed(&run->reply, REPLY_NOT_SAVED);
 }
 
+static void compose_take_back(struct planner_run *run)
+{
+        size_t calls = 0, done = 0;
+
+        for (; calls < RULES_CALLS && run->round && run->asked[0] > calls; calls++)
+                done += is_done(&run->results[0][calls]);
+        if (!calls)
+                run->replies->ask_record(&run->reply);
+        if (done)
+                run->replies->taken_back(&run->reply, done, run->has_target);
+        if (done && done < calls)
+                cm_buf_add_char(&run->reply, ' ');
+        if (done < calls)
+                run->replies->failed(&run->reply, REPLY_NOT_SAVED);
+}
+
 static void compose_recall(struct planner_run *run)
 {
         const struct chat_tool_result *result = result_of(run);
@@ -184,6 +200,12 @@ void rules_compose(struct planner_run *run)
         case INTENT_LIST_REMINDERS:
         case INTENT_CANCEL_REMINDER:
                 compose_reminders(run);
+                break;
+        case INTENT_TAKE_BACK:
+                compose_take_back(run);
+                break;
+        case INTENT_MOVE: /* nothing to move */
+                run->replies->ask_record(&run->reply);
                 break;
         case INTENT_FACTS:
                 compose_facts(run);

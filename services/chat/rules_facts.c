@@ -168,6 +168,11 @@ static void add_dose(struct planner_run *run, const struct phrase_match *match)
                 arguments->has_name = due->has_medication_name;
                 arguments->name = due->medication_name;
         }
+        if (dose_find(run->input->message, &fact->dose, &fact->dose_unit)) {
+                arguments->has_dose = CM_PRESENT;
+                arguments->dose =
+                        (struct quantity){ fact->dose, cm_str_from(fact->dose_unit->ucum) };
+        }
         rules_add_call(run, CHAT_TOOL_RECORD_DOSE, arguments);
         if (!due)
                 return;
@@ -263,19 +268,25 @@ static const struct log_exercise_arguments *last_logged(const struct planner_run
         return NULL;
 }
 
+bool rules_exercise_of(const struct planner_run *run, const struct log_exercise_arguments *logged,
+                       struct exercise_entry *entry_r)
+{
+        *entry_r = (struct exercise_entry){ .exercise = exercise_find(run->rules->exercises,
+                                                                      logged->exercise) };
+        if (!entry_r->exercise)
+                return false;
+        get_amounts(entry_r, logged);
+        return true;
+}
+
 static bool add_correction(struct planner_run *run)
 {
         const struct record_result *result = NULL;
         const struct log_exercise_arguments *logged = last_logged(run, &result);
         struct exercise_entry entry = { 0 };
 
-        if (!logged)
-                return false;
-        entry.exercise = exercise_find(run->rules->exercises, logged->exercise);
-        if (!entry.exercise)
-                return false;
-        get_amounts(&entry, logged);
-        if (!exercise_correct(run->arena, run->input->message, &entry))
+        if (!logged || !rules_exercise_of(run, logged, &entry) ||
+            !exercise_correct(run->arena, run->input->message, &entry))
                 return false;
         add_exercise(run, &entry, logged->has_days_ago == CM_PRESENT ? (int)logged->days_ago : 0,
                      &result->event_id);
@@ -313,7 +324,8 @@ bool rules_find_facts(struct planner_run *run)
                 for (size_t i = 0; i < report->count; i++)
                         add_exercise(run, &report->entries[i], report->days_ago, NULL);
         add_phrases(run);
-        if (run->fact_count || add_correction(run)) {
+        rules_correct_same(run);
+        if (run->fact_count || add_correction(run) || rules_correct_dose(run)) {
                 run->intent = INTENT_FACTS;
                 return true;
         }

@@ -29,6 +29,8 @@ static const struct {
         { "remind", INTENT_REMIND },
         { "list_reminders", INTENT_LIST_REMINDERS },
         { "cancel_reminder", INTENT_CANCEL_REMINDER },
+        { "move", INTENT_MOVE },
+        { "take_back", INTENT_TAKE_BACK },
         { "mood", INTENT_FACTS },
         { "sleep", INTENT_FACTS },
         { "symptom", INTENT_FACTS },
@@ -101,6 +103,7 @@ static void answer(struct planner_run *run, const struct chat_tool_result *resul
 {
         CM_ASSERT(run->call_count > 0 && run->round < RULES_ROUNDS);
         memcpy(run->results[run->round], results, run->call_count * sizeof(*results));
+        run->asked[run->round] = run->call_count;
         run->call_count = 0;
         run->round++;
         if (run->round == 1)

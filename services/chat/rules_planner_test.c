@@ -38,6 +38,7 @@ static const char *answers[CHAT_TOOLS] = {
         [CHAT_TOOL_RECORD_SLEEP] = "{\"event_id\":\"" ID(1) "\"}",
         [CHAT_TOOL_LOG_EXERCISE] = "{\"event_id\":\"" ID(1) "\"}",
         [CHAT_TOOL_RECORD_DOSE] = "{\"event_id\":\"" ID(1) "\"}",
+        [CHAT_TOOL_VOID_RECORD] = "{\"event_id\":\"" ID(1) "\"}",
         [CHAT_TOOL_REMEMBER] = NOTE(2, "I am allergic to penicillin"),
         [CHAT_TOOL_RECALL] = "{\"items\":[" NOTE(2, "I am allergic to penicillin") "]}",
         [CHAT_TOOL_FORGET] = "{\"forgotten\":true}",
@@ -329,6 +330,87 @@ static void test_corrects_what_was_logged_last(void **state CM_UNUSED)
         }
 }
 
+#define CORRECTS "\"corrects\":\"" ID(1) "\"}\n"
+#define VOID     "void_record {\"event_id\":\"" ID(1) "\"}\n"
+
+/* What was said, what is said then, the calls that must come, and what the reply must hold. */
+static const struct {
+        const char *first, *then, *calls, *reply;
+} corrections[] = {
+        { "I took my meds", "no, 2 mg",
+          "record_dose {\"status\":\"taken\",\"dose\":{\"value\":2,\"unit\":\"mg\"}," CORRECTS,
+          "Corrected: your medicine as taken, 2 mg." },
+        { "took 1 mg of my meds", "sorry, I meant half a mg",
+          "record_dose {\"status\":\"taken\",\"dose\":{\"value\":0.5,\"unit\":\"mg\"}," CORRECTS,
+          "0.5 mg" },
+        { "לקחתי את הכדור", "לא, 2 מ\"ג",
+          "record_dose {\"status\":\"taken\",\"dose\":{\"value\":2,\"unit\":\"mg\"}," CORRECTS,
+          "תוקן: התרופה נלקחה, 2 מ\"ג." },
+        { "I took my meds", "actually I forgot to take my pills",
+          "record_dose {\"status\":\"skipped\"," CORRECTS,
+          "Corrected: your medicine as not taken" },
+        { "I feel anxious", "that was yesterday",
+          "record_mood {\"mood\":\"anxious\",\"valence\":-0.6,\"days_ago\":1," CORRECTS,
+          "Corrected: feeling anxious, yesterday." },
+        { "I slept badly and feel anxious", "no, the day before yesterday",
+          "record_sleep {\"quality\":\"bad\",\"days_ago\":2," CORRECTS
+          "record_mood {\"mood\":\"anxious\",\"valence\":-0.6,\"days_ago\":2," CORRECTS,
+          "Corrected: a bad night and feeling anxious, 2 days ago." },
+        { "יש לי כאב ראש", "זה היה אתמול",
+          "record_symptom {\"symptoms\":[\"כאב ראש\"],\"days_ago\":1," CORRECTS,
+          "תוקן: כאב ראש, אתמול." },
+        { "did 3x10 squats with 60 kg", "no, yesterday",
+          "log_exercise {\"exercise\":\"squat\",\"exercise_name\":\"squats\",\"sets\":3,"
+          "\"repetitions\":10,\"weight\":60,\"weight_unit\":\"kg\",\"days_ago\":1," CORRECTS,
+          "Corrected: squats, 3 × 10, 60 kg, yesterday." },
+        { "I feel anxious", "no, I feel calm",
+          "record_mood {\"mood\":\"calm\",\"valence\":0.5," CORRECTS, "Corrected: feeling calm." },
+        { "I feel anxious", "I also feel tired",
+          "record_mood {\"mood\":\"tired\",\"valence\":-0.3}\n", "I noted feeling tired." },
+        { "I slept badly", "no, I slept well", "record_sleep {\"quality\":\"good\"}\n" VOID,
+          "Corrected: a good night." },
+        { "I have a headache", "delete that", VOID, "Taken back: the entry no longer counts." },
+        { "I slept badly and feel anxious", "undo that", VOID VOID, "2 entries no longer count" },
+        { "I feel anxious", "that was a mistake", VOID, "Taken back" },
+        { "יש לי כאב ראש", "תמחק את זה", VOID, "בוטל: הרישום כבר לא נספר." },
+        { "לקחתי את התרופות", "טעות", VOID, "בוטל" },
+        { "I have a headache", "please remove the last entry", VOID, "Taken back" },
+        { "hello", "that was yesterday", "", "I'm not sure which entry you mean" },
+        { "hello", "undo that", "", "I'm not sure which entry you mean" },
+        { "שלום", "זה היה אתמול", "", "לא ברור לאיזה רישום הכוונה" },
+        { "hello", "no, 2 mg", "", "did not understand" },
+        { "I have a headache", "no, 2 mg", "", "did not understand" },
+};
+
+static void test_corrects_and_takes_back(void **state CM_UNUSED)
+{
+        int wrong = 0;
+
+        for (size_t i = 0; i < CM_COUNT(corrections); i++) {
+                struct talk first = { .steps = 0 }, talk = { .steps = 0 };
+                struct planner_message recent = { 0 };
+
+                prepare(&first, corrections[i].first, "UTC");
+                go(&first);
+                recent.rounds = first.rounds;
+                recent.round_count = first.round_count;
+                prepare(&talk, corrections[i].then, "UTC");
+                talk.input.recent = &recent;
+                talk.input.recent_count = 1;
+                go(&talk);
+                if (strcmp(CALLS(talk), corrections[i].calls) != 0 ||
+                    !strstr(talk.reply.data, corrections[i].reply)) {
+                        print_error("%s / %s\n  calls %s  reply %s\n", corrections[i].first,
+                                    corrections[i].then, CALLS(talk), talk.reply.data);
+                        wrong++;
+                }
+                cm_buf_deinit(&first.calls);
+                cm_buf_deinit(&first.reply);
+                done(&talk);
+        }
+        assert_int_equal(wrong, 0);
+}
+
 static void test_confirms_the_reminder_that_waits(void **state CM_UNUSED)
 {
         struct talk talk = { .steps = 0 };
@@ -479,6 +561,7 @@ int main(void)
                 cmocka_unit_test(test_phrases),
                 cmocka_unit_test(test_forgets_what_the_last_answer_rested_on),
                 cmocka_unit_test(test_corrects_what_was_logged_last),
+                cmocka_unit_test(test_corrects_and_takes_back),
                 cmocka_unit_test(test_confirms_the_reminder_that_waits),
                 cmocka_unit_test(test_uses_the_persons_week),
                 cmocka_unit_test(test_claims_nothing_when_services_are_silent),

@@ -8,6 +8,10 @@
 #define WAITS_FOR_ANSWER (12 * CM_HOUR) /* a reminder that ran is due for so long */
 #define MAX_NOTE         2000           /* code points of a memory that are shown */
 
+/* Reasons of versions, as the history shows them. */
+static const struct cm_str corrected = CM_STR("corrected in a conversation");
+static const struct cm_str taken_back = CM_STR("taken back in a conversation");
+
 /* What became of a call: 0, CM_RPC_REFUSED or an error. */
 static struct chat_tool_result failed(struct cm_arena *arena, int r,
                                       const struct cm_rpc_problem *problem)
@@ -56,9 +60,36 @@ static struct cm_rpc *rpc_of(const struct tool_scene *scene)
 
 /* ---- main-health */
 
+static struct chat_tool_result correct(const struct tool_scene *scene,
+                                       const struct chat_tool_call *call, struct cm_str key,
+                                       const struct health_correct_call *request)
+{
+        struct record_result *result = CM_ARENA_NEW(scene->arena, struct record_result);
+        struct health_correct_reply reply;
+        struct cm_rpc_problem problem;
+        int r = health_rpc_correct(rpc_of(scene), scene->arena, key, request, &reply, &problem);
+
+        if (r)
+                return failed(scene->arena, r, &problem);
+        result->event_id = reply.id;
+        return done(scene, call, result);
+}
+
+static struct chat_tool_result void_record(const struct tool_scene *scene,
+                                           const struct chat_tool_call *call, struct cm_str key)
+{
+        const struct void_record_arguments *in = call->decoded;
+        const struct health_correct_call request = { .user_id = scene->user_id,
+                                                     .event_id = in->event_id,
+                                                     .reason = taken_back };
+
+        return correct(scene, call, key, &request);
+}
+
 static struct chat_tool_result record(const struct tool_scene *scene,
                                       const struct chat_tool_call *call, struct cm_str key)
 {
+        const struct cm_uuid *corrects = tool_fact_corrects(call);
         struct health_event_input event;
         struct health_record_call request = { .user_id = scene->user_id, .events = { &event, 1 } };
         struct record_result *result = CM_ARENA_NEW(scene->arena, struct record_result);
@@ -69,6 +100,13 @@ static struct chat_tool_result record(const struct tool_scene *scene,
 
         if (tool_fact_make(scene->arena, call, scene->language, scene->now, &event, &why))
                 return refused(why);
+        if (corrects)
+                return correct(scene, call, key,
+                               &(struct health_correct_call){ .user_id = scene->user_id,
+                                                              .event_id = *corrects,
+                                                              .has_event = CM_PRESENT,
+                                                              .event = event,
+                                                              .reason = corrected });
         r = health_rpc_record(rpc_of(scene), scene->arena, key, &request, &reply, &problem);
         if (r == 0 && reply.items.count != 1)
                 r = -CM_E_PROTOCOL;
@@ -376,6 +414,8 @@ static struct chat_tool_result run(const struct tool_scene *scene,
                                    const struct chat_tool_call *call, struct cm_str key)
 {
         switch (call->tool) {
+        case CHAT_TOOL_VOID_RECORD:
+                return void_record(scene, call, key);
         case CHAT_TOOL_REMEMBER:
                 return remember(scene, call, key);
         case CHAT_TOOL_RECALL:

@@ -97,6 +97,8 @@ static void dose(const struct record_dose_arguments *in, enum chat_language lang
                                         : language == CHAT_LANGUAGE_HE ? CM_STR("תרופות")
                                                                        : CM_STR("medication"),
                                 .status = in->status,
+                                .has_dose = in->has_dose,
+                                .dose = in->dose,
                                 .has_note = in->has_note,
                                 .note = in->note },
         };
@@ -119,8 +121,7 @@ static double metres(const struct log_exercise_arguments *in)
         return in->distance;
 }
 
-static void exercise(const struct log_exercise_arguments *in, cm_time now,
-                     struct health_event_input *event)
+static void exercise(const struct log_exercise_arguments *in, struct health_event_input *event)
 {
         bool he = has_hebrew(in->exercise_name);
         bool pounds = in->has_weight_unit == CM_PRESENT && in->weight_unit == WEIGHT_UNIT_LB;
@@ -148,41 +149,92 @@ static void exercise(const struct log_exercise_arguments *in, cm_time now,
                 .source = source,
                 .event_data = { .has_exercise = CM_PRESENT, .exercise = done },
         };
-        if (in->has_days_ago == CM_PRESENT && in->days_ago > 0) {
-                event->vital_event_input.has_occurred_at = CM_PRESENT;
-                event->vital_event_input.occurred_at = now - in->days_ago * CM_DAY;
+}
+
+/* What the arguments of all records have. */
+struct about {
+        const struct cm_uuid *corrects;
+        int64_t days_ago;
+        bool has_days_ago;
+};
+
+#define ABOUT(type)                                                                                \
+        do {                                                                                       \
+                const struct type *in = call->decoded;                                             \
+                                                                                                   \
+                about.corrects = in->has_corrects == CM_PRESENT ? &in->corrects : NULL;            \
+                about.has_days_ago = in->has_days_ago == CM_PRESENT;                               \
+                about.days_ago = in->days_ago;                                                     \
+        } while (0)
+
+static struct about about_of(const struct chat_tool_call *call)
+{
+        struct about about = { .corrects = NULL };
+
+        switch (call->tool) {
+        case CHAT_TOOL_RECORD_MOOD:
+                ABOUT(record_mood_arguments);
+                break;
+        case CHAT_TOOL_RECORD_SYMPTOM:
+                ABOUT(record_symptom_arguments);
+                break;
+        case CHAT_TOOL_RECORD_SLEEP:
+                ABOUT(record_sleep_arguments);
+                break;
+        case CHAT_TOOL_RECORD_DOSE:
+                ABOUT(record_dose_arguments);
+                break;
+        case CHAT_TOOL_LOG_EXERCISE:
+                ABOUT(log_exercise_arguments);
+                break;
+        default:
+                break;
         }
+        return about;
+}
+
+const struct cm_uuid *tool_fact_corrects(const struct chat_tool_call *call)
+{
+        return about_of(call).corrects;
+}
+
+/* A new record is of now, a corrected one of when it was, unless a day is named. All inputs begin
+ * alike. */
+static void place(const struct chat_tool_call *call, cm_time now, struct health_event_input *event)
+{
+        struct about about = about_of(call);
+
+        if (!about.has_days_ago || (!about.days_ago && !about.corrects))
+                return;
+        event->note_event_input.has_occurred_at = CM_PRESENT;
+        event->note_event_input.occurred_at = now - about.days_ago * CM_DAY;
 }
 
 int tool_fact_make(struct cm_arena *arena, const struct chat_tool_call *call,
                    enum chat_language language, cm_time now, struct health_event_input *event_r,
                    struct cm_str *why_r)
 {
-        const struct log_exercise_arguments *log = call->decoded;
-
         *event_r = (struct health_event_input){ 0 };
         switch (call->tool) {
         case CHAT_TOOL_RECORD_MOOD:
                 mood(call->decoded, event_r);
-                return 0;
+                break;
         case CHAT_TOOL_RECORD_SYMPTOM:
                 symptom(call->decoded, event_r);
-                return 0;
+                break;
         case CHAT_TOOL_RECORD_SLEEP:
                 sleep_of(arena, call->decoded, language, event_r);
-                return 0;
+                break;
         case CHAT_TOOL_RECORD_DOSE:
                 dose(call->decoded, language, event_r);
-                return 0;
+                break;
         case CHAT_TOOL_LOG_EXERCISE:
-                if (log->has_corrects == CM_PRESENT) {
-                        *why_r = CM_STR("A record cannot be corrected from here.");
-                        return TOOL_FACT_UNSUPPORTED;
-                }
-                exercise(log, now, event_r);
-                return 0;
+                exercise(call->decoded, event_r);
+                break;
         default:
                 *why_r = CM_STR("This is no health fact.");
                 return TOOL_FACT_UNSUPPORTED;
         }
+        place(call, now, event_r);
+        return 0;
 }

@@ -7,3 +7,5 @@ enum tool_fact_outcome { TOOL_FACT_UNSUPPORTED = 1 /* *why_r says what */ };
 int tool_fact_make(struct cm_arena *arena, const struct chat_tool_call *call,
                    enum chat_language language, cm_time now, struct health_event_input *event_r,
                    struct cm_str *why_r) CM_MUST_CHECK;
+/* The record that the call replaces; NULL: none, it is a new one. */
+const struct cm_uuid *tool_fact_corrects(const struct chat_tool_call *call);

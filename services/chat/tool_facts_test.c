@@ -73,6 +73,23 @@ static void facts(void **state)
                 { "log_exercise",
                   "{\"exercise\":\"squat\",\"exercise_name\":\"squat\",\"corrects\":"
                   "\"01a224da-cc13-7001-8f50-42aa6fcdb61b\"}",
+                  CHAT_LANGUAGE_EN,
+                  "{\"event_type\":\"vital\",\"event_subtype\":\"workout\",\"source\":"
+                  "\"companion\",\"event_data\":{\"exercise\":{\"exercise_name\":\"squat\"}}}" },
+                { "record_dose",
+                  "{\"status\":\"taken\",\"dose\":{\"value\":2,\"unit\":\"mg\"},\"days_ago\":1}",
+                  CHAT_LANGUAGE_EN,
+                  "{\"event_type\":\"medication\",\"event_subtype\":\"scheduled\",\"occurred_at\":"
+                  "\"2024-10-03T00:00:00Z\",\"source\":\"companion\",\"event_data\":{\"name\":"
+                  "\"medication\",\"status\":\"taken\",\"dose\":{\"value\":2,\"unit\":\"mg\"}}}" },
+                { "record_mood",
+                  "{\"mood\":\"calm\",\"days_ago\":0,\"corrects\":"
+                  "\"01a224da-cc13-7001-8f50-42aa6fcdb61b\"}",
+                  CHAT_LANGUAGE_EN,
+                  "{\"event_type\":\"mood\",\"event_subtype\":\"quick_checkin\",\"occurred_at\":"
+                  "\"2024-10-04T00:00:00Z\",\"source\":\"companion\",\"event_data\":{\"mood\":"
+                  "\"calm\"}}" },
+                { "void_record", "{\"event_id\":\"01a224da-cc13-7001-8f50-42aa6fcdb61b\"}",
                   CHAT_LANGUAGE_EN, "unsupported" },
                 { "week_summary", "{}", CHAT_LANGUAGE_EN, "unsupported" },
         };

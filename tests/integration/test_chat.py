@@ -253,20 +253,46 @@ def test_nobody_follows_and_the_reply_is_there(talker):
     eventually(lambda: messages(person, conversation)[1]["state"] == "complete", what="the reply is stored")
 
 
-def test_stop(talker, memory, monkeypatch):
+def test_stop(talker, chat, memory, monkeypatch):
     """The reply waits for memory, which does not answer."""
     person = talker()
     conversation = begin(person)
     monkeypatch.setitem(memory.answers, RECALL, lambda data, key: None)
     sent = send(person, conversation, "what am I allergic to?")
     eventually(lambda: person.id in [data["user_id"] for data in memory.asked(RECALL)], what="memory was asked")
+    stopped = chat.metric("salus_chat_stop_seconds_count")
     start = time.monotonic()
     assert person.chat.post(f"/v1/replies/{sent['reply_id']}/stop").status_code == 204
     events = streams.read(person.chat, f"/v1/replies/{sent['reply_id']}/stream")
     assert time.monotonic() - start < 0.5  # the goal is 20 ms; this machine is shared
     assert events[-1].type == "done" and events[-1].data["state"] == "stopped"
     assert messages(person, conversation)[1]["state"] == "stopped"
+    assert chat.metric("salus_chat_stop_seconds_count") == stopped + 1
     assert person.chat.post(f"/v1/replies/{sent['reply_id']}/stop").status_code == 204, "once more changes nothing"
+
+
+def test_a_record_is_corrected_and_taken_back(talker):
+    """Each is a further version of the same entry, in main-health, and the reply says only what happened."""
+    person = talker()
+    conversation = begin(person)
+
+    def entries():
+        return [(event["event_type"], event["status"], event["event_data"].get("dose"), event["local_date"])
+                for event in person.health.get("/v1/health-events", params={"include_voided": True}).json()["items"]]
+
+    say(person, conversation, "I took my meds")
+    (first,) = entries()
+    assert first[:3] == ("medication", "recorded", None)
+    assert "2 mg" in say(person, conversation, "no, 2 mg").text
+    (second,) = entries()
+    assert second == ("medication", "amended", {"value": 2, "unit": "mg"}, first[3])
+    assert "yesterday" in say(person, conversation, "that was yesterday").text
+    (third,) = entries()
+    assert third[:3] == second[:3] and third[3] < first[3]
+    reply = say(person, conversation, "תמחק את זה")
+    assert reply.tools() == [("void_record", "done")] and "בוטל" in reply.text
+    assert entries() == [("medication", "entered_in_error", {"value": 2, "unit": "mg"}, third[3])]
+    assert say(person, conversation, "undo that").tools() == [], "the last answer recorded nothing"
 
 
 def test_memory_is_silent(talker, memory, monkeypatch):

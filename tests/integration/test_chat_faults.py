@@ -102,7 +102,6 @@ def test_the_process_dies_in_the_middle_of_a_reply(alone):
     memory.close()
 
 
-
 def test_a_reply_that_never_began_is_made_by_another(alone):
     """Stored, and the process died before the reply began: the other replica makes it without being asked, once."""
     stack, chat, person = alone

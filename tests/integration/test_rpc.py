@@ -13,6 +13,7 @@ from support.waiting import eventually
 
 STREAM = "s1:rpc:main-health"
 CONTEXT, SUMMARY, RECORD = "health.context.v1", "health.summary.v1", "health.record.v1"
+CORRECT = "health.correct.v1"
 SQUATS = {"event_type": "vital", "event_subtype": "workout", "event_data": {
     "exercise": {"exercise_name": "squat", "exercise_name_he": "סקוואט", "sets": 3, "repetitions": 10, "weight_kg": 60}}}
 MOOD = {"event_type": "mood", "event_subtype": "quick_checkin", "event_data": {"mood": "anxious", "confidence": 4}}
@@ -100,6 +101,50 @@ def test_facts_are_recorded(chat, patient):
     assert {event["id"] for event in events_of(person)} == set(ids)
     stored = person.health.get(f"/v1/health-events/{ids[0]}").json()
     assert stored["event_data"] == SQUATS["event_data"] and stored["local_date"] == reply.data["items"][0]["local_date"]
+
+
+def correct(chat, person, event_id, event=None, key=None):
+    return chat.call(CORRECT, {"user_id": person.id, "event_id": event_id, "reason": "said so"} | ({"event": event} if event else {}),
+                     key=key or new_key())
+
+
+def history(person, event_id) -> list[tuple]:
+    items = person.health.get(f"/v1/health-events/{event_id}/history").json()["items"]
+    return [(item["version"], item["status"]) for item in items]
+
+
+def test_a_fact_is_corrected_and_taken_back(chat, patient):
+    """Each is a further version; the same key is the same version, and its time stays unless the correction names one."""
+    person = known(chat, patient())
+    event_id = record(chat, person, MOOD).data["items"][0]["id"]
+    first = person.health.get(f"/v1/health-events/{event_id}").json()
+    calmer = {**MOOD, "event_data": {"mood": "calm"}}
+    for known_before in (False, True):
+        done = correct(chat, person, event_id, calmer, key="no-calm").data
+        assert done | {"local_date": ""} == {"id": event_id, "version": 2, "status": "amended", "local_date": "", "known": known_before}
+    now = person.health.get(f"/v1/health-events/{event_id}").json()
+    assert now["event_data"] == {"mood": "calm"} and now["occurred_at"] == first["occurred_at"]
+    assert correct(chat, person, event_id, MOOD, key="no-calm").code == "idempotency_conflict"
+    yesterday = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moved = correct(chat, person, event_id, {**calmer, "occurred_at": yesterday}).data
+    assert moved["version"] == 3 and moved["local_date"] < done["local_date"]
+    for known_before in (False, True):
+        gone = correct(chat, person, event_id).data
+        assert (gone["version"], gone["status"], gone["known"]) == (4, "entered_in_error", known_before)
+    assert correct(chat, person, event_id, calmer).code == "conflict"
+    assert events_of(person) == []
+    assert history(person, event_id) == [(4, "entered_in_error"), (3, "amended"), (2, "amended"), (1, "recorded")]
+
+
+def test_what_cannot_be_corrected(chat, patient):
+    person, other = known(chat, patient()), known(chat, patient())
+    event_id = record(chat, person, MOOD).data["items"][0]["id"]
+    assert correct(chat, other, event_id).code == "not_found"
+    assert correct(chat, person, str(uuid.uuid4()), MOOD).code == "not_found"
+    wrong = correct(chat, person, event_id, SQUATS)
+    assert wrong.code == "invalid" and wrong.data["errors"][0]["pointer"] == "/event/event_type"
+    assert correct(chat, person, event_id, {**MOOD, "event_data": {}}).code == "invalid"
+    assert history(person, event_id) == [(1, "recorded")]
 
 
 def test_the_same_key_has_one_effect(chat, patient):
