@@ -11,6 +11,7 @@ import contract_literals  # noqa: E402
 import forbidden_calls  # noqa: E402
 import layering  # noqa: E402
 import links  # noqa: E402
+import metric_names  # noqa: E402
 import sizes  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,7 @@ BAD = [
     (sizes, "services/auth/a.c", "\n" * 1001, 1),
     (sizes, "services/auth/a.h", "\n" * 301, 1),
     (links, "docs/a.md", "\nsee [b](nowhere.md)\n", 2),
+    (metric_names, "deploy/observability/a.rules.yml", "x\nexpr: rate(salus_nothing_total[5m]) > 0\n", 2),
 ]
 
 GOOD = [
@@ -58,6 +60,7 @@ GOOD = [
     (contract_literals, "services/auth/a.c", '#include "s1:x"\n/* "s1:x" */ x("SELECT a.v FROM b");\n'),
     (contract_literals, "services/auth/a_test.c", 'x("user.created.v1");\n'),
     (links, "docs/a.md", "[a](README.md#x) [b](../LICENSE) [c](https://example.org/) `[d](e)`\n".replace("`[d](e)`", "")),
+    (metric_names, "deploy/observability/a.rules.yml", "expr: rate(salus_rpc_call_seconds_bucket[5m]) > salus_ready\n"),
     (sizes, "services/auth/a.c", "/* size: a flat table */\n" + LONG),
     (sizes, "services/auth/a.c", LONG.replace("        x();\n", "", 2)),
 ]
