@@ -2,6 +2,7 @@
 
 import signal
 
+import httpx
 import pytest
 from support import client, streams
 from support.callee import Callee
@@ -128,7 +129,7 @@ def test_the_same_replica_makes_it_when_it_is_back(alone):
     conversation = begin(person)
     chat.kill()
     dying = stack.daemon("chat", name="chat-dying", TEST_FAULT="die-before-reply")
-    with pytest.raises(Exception):
+    with pytest.raises(httpx.HTTPError):
         client.Api(dying.url, person.token).post(f"/v1/conversations/{conversation}/messages", json={"content": "my mood is 4 of 10"})
     eventually(lambda: not dying.is_running(), what="it has died")
     replicas = [stack.daemon("chat", name=f"chat-{n}") for n in range(3)]
