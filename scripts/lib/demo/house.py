@@ -63,6 +63,16 @@ def daemon(action: str, *names: str):
         subprocess.run([ROOT / "scripts/lib/daemon", action, name], check=True, stdout=subprocess.DEVNULL)
 
 
+@contextmanager
+def stopped(*names: str):
+    """Servers are stopped meanwhile, and started again whatever happens."""
+    daemon("stop", *names)
+    try:
+        yield
+    finally:
+        daemon("start", *names)
+
+
 def is_ready(service: str) -> bool:
     return Api(PORT).get(f"/{service}/readyz").status == 200
 
