@@ -3,12 +3,23 @@
 import argparse
 import sys
 
-from bench import rows_bus, rows_chat, rows_daemons, rows_events, rows_imports, rows_memory, rows_reads, rows_rpc, rows_scheduler, rows_streams
+from bench import (
+    rows_bus,
+    rows_chat,
+    rows_daemons,
+    rows_events,
+    rows_imports,
+    rows_memory,
+    rows_reads,
+    rows_rpc,
+    rows_scheduler,
+    rows_streams,
+)
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
-ROWS = rows_events.ROWS | rows_reads.ROWS | rows_bus.ROWS | rows_imports.ROWS | rows_daemons.ROWS | rows_streams.ROWS
-ROWS |= rows_rpc.ROWS | rows_memory.ROWS | rows_scheduler.ROWS | rows_chat.ROWS
+ROWS = {name: row for rows in (rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
+                               rows_scheduler, rows_chat) for name, row in rows.ROWS.items()}
 
 
 def main() -> int:

@@ -109,8 +109,9 @@ def test_a_reply_that_never_began_is_made_by_another(alone):
     conversation = begin(person)
     dying = stack.daemon("chat", name="chat-dying", TEST_FAULT="die-before-reply")
     doomed = client.Api(dying.url, person.token)
-    with pytest.raises(Exception):
-        doomed.post(f"/v1/conversations/{conversation}/messages", json={"content": "my mood is 4 of 10"}, headers={"Idempotency-Key": "once"})
+    with pytest.raises(httpx.HTTPError):
+        doomed.post(f"/v1/conversations/{conversation}/messages", json={"content": "my mood is 4 of 10"},
+                    headers={"Idempotency-Key": "once"})
     eventually(lambda: not dying.is_running(), what="it has died")
     eventually(lambda: messages(person, conversation)[1]["state"] == "complete", within=20, what="the other replica makes the reply")
     again = send(person, conversation, "my mood is 4 of 10", "once")
