@@ -95,7 +95,7 @@ def chapter_talk() -> tuple[Talk, Talk]:
     chapter(6, "The companion")
     maya = register("Maya", "en", "America/New_York")
     yael = register("Yael", "he", "Asia/Jerusalem")
-    until_all_have_heard()
+    until_all_have_heard(maya, yael)
     for person, hours in ((maya, (7.5, 6.5)), (yael, (8, 8))):
         for days, slept in enumerate(hours, 1):
             answer = person.api.post("/v1/health-events", {

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from client import Api
-from people import PORT
+from people import PORT, Person
 from tell import expect
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,9 +47,11 @@ def bus_events(service: str, kind: str, user_id: str) -> list[dict]:
     return found
 
 
-def until_all_have_heard():
-    """Every service has taken in what auth has published: it knows the people."""
+def until_all_have_heard(*people: Person):
+    """Every service has taken in what auth has said of somebody."""
     def heard() -> bool:
+        if not all(bus_events("auth", "user.created.v1", person.id) for person in people):
+            return False
         head = _redis("XINFO", "STREAM", "s1:events:auth")["last-generated-id"]
         groups = _redis("XINFO", "GROUPS", "s1:events:auth")
         return all(group["last-delivered-id"] == head and group["pending"] == 0 for group in groups)
