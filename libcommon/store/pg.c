@@ -124,7 +124,8 @@ static const struct cm_pg_statement set_scope = {
         .name = "cm_scope",
         .sql = "SELECT set_config('app.users', $1::text, true), set_config('app.role', $2::text, "
                "true),"
-               " set_config('statement_timeout', $3::text, true)",
+               " set_config('statement_timeout', $3::text, true),"
+               " set_config('enable_sort', $4::text, true)",
 };
 
 /* The server's limit lies a little before ours, so that its answer, which is certain, comes first.
@@ -154,13 +155,14 @@ static void put_users(struct cm_pg_params *params, const struct cm_pg_scope *sco
 }
 
 int pg_op_scope(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,
-                int64_t timeout_us)
+                int64_t timeout_us, bool by_index)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
         put_users(&params, scope);
         cm_pg_put_text(&params, cm_str_from(scope && scope->role ? scope->role : "user"));
         put_timeout(&params, timeout_us);
+        cm_pg_put_text(&params, by_index ? CM_STR("off") : CM_STR("on"));
         return pg_op_add(conn, op, &set_scope, &params, NULL);
 }
 
@@ -200,10 +202,19 @@ int pg_op_run(struct pg_conn *conn, struct pg_op *op)
         return writes ? -CM_E_UNCERTAIN : r;
 }
 
+static bool is_by_index(const struct cm_pg_flight_item *items, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (items[i].statement->by_index)
+                        return true;
+        return false;
+}
+
 static int fill_flight(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,
                        const struct cm_pg_flight_item *items, size_t count)
 {
-        int r = pg_op_scope(conn, op, scope, pg_statement_timeout(conn->pg));
+        int r = pg_op_scope(conn, op, scope, pg_statement_timeout(conn->pg),
+                            is_by_index(items, count));
 
         for (size_t i = 0; i < count && r == 0; i++)
                 r = pg_op_add(conn, op, items[i].statement, items[i].params, items[i].result_r);

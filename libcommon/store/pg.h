@@ -14,6 +14,10 @@
  * end at its deadline, which also cancels the statement on the server. Statements are prepared once
  * per connection. Parameters and results travel in binary.
  *
+ * A table is read through an index wherever there is one (enable_seqscan is off): what the server
+ * knows of a table's size is old, its plans are kept, and the right one for the day before is ruin
+ * when somebody brings in years of data.
+ *
  * Every transaction names the users it acts for (row-level security): see struct cm_pg_scope.
  *
  * Machinery errors: -CM_E_UNAVAILABLE (no connection; nothing was sent), -CM_E_UNCERTAIN (sent and
@@ -45,6 +49,8 @@ struct cm_pg_statement {
         const char *name;
         const char *sql;
         bool writes;
+        bool by_index; /* and in an index's order: never sorts what can be had sorted. Not for
+                          cm_pg_tx_query() */
 };
 
 /* Outcomes of a statement that the caller handles. */

@@ -146,14 +146,29 @@ static void connect_step(struct pg_conn *conn)
         }
 }
 
+/* What a session begins with: see pg.h. No machine code for statements of some microseconds,
+ * either. The operator's own options come later and win. */
+static void put_options(struct cm_buf *out, const char *conninfo)
+{
+        PQconninfoOption *given = PQconninfoParse(conninfo, NULL);
+
+        cm_buf_add_str(out, CM_STR("-c enable_seqscan=off -c jit=off"));
+        for (const PQconninfoOption *it = given; it && it->keyword; it++)
+                if (strcmp(it->keyword, "options") == 0 && it->val)
+                        cm_buf_printf(out, " %s", it->val);
+        PQconninfoFree(given);
+}
+
 /* Without a ticket's look-up, unless the conninfo (which comes later and wins) asks for it: it
  * reads files in the loop's thread, and Kerberos alone takes 0.8 MiB. */
 static PGconn *start_connecting(const char *conninfo)
 {
-        const char *const keys[] = { "gssencmode", "dbname", NULL };
-        const char *const values[] = { "disable", conninfo, NULL };
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf options = { 0 };
+        const char *const keys[] = { "gssencmode", "dbname", "options", NULL };
 
-        return PQconnectStartParams(keys, values, 1);
+        put_options(&options, conninfo);
+        return PQconnectStartParams(
+                keys, (const char *const[]){ "disable", conninfo, options.data, NULL }, 1);
 }
 
 void pg_conn_open(struct pg_conn *conn)

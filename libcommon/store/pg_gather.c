@@ -157,7 +157,7 @@ static int fill(struct pg_conn *conn, struct pg_op *op, struct batch *batch)
                 users[i] = batch->slots[i]->user;
         }
         spec->encode(rows, batch->count, &params);
-        r = pg_op_scope(conn, op, &scope, conn->pg->config.statement_timeout_us);
+        r = pg_op_scope(conn, op, &scope, conn->pg->config.statement_timeout_us, false);
         if (r == 0)
                 r = pg_op_add(conn, op, spec->statement, &params, &batch->result);
         cm_free(rows);

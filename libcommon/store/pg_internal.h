@@ -97,9 +97,10 @@ struct pg_op *pg_op_new(pg_op_done_fn *done, void *arg);
 /* Makes sure that the server knows the statements (and the scope's). Before the op's first add. */
 int pg_op_prepare(struct pg_conn *conn, const struct cm_pg_statement *statement);
 int pg_op_prepare_all(struct pg_conn *conn, const struct cm_pg_flight_item *items, size_t count);
-/* Adds the statement that says whom the transaction acts for and how long a statement may take. */
+/* Adds the statement that says whom the transaction acts for, how long a statement may take, and
+ * that it may not sort. */
 int pg_op_scope(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,
-                int64_t timeout_us);
+                int64_t timeout_us, bool by_index);
 int pg_op_add(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_statement *statement,
               const struct cm_pg_params *params, struct cm_pg_result *result_r);
 int pg_op_add_sql(struct pg_conn *conn, struct pg_op *op, const char *sql);

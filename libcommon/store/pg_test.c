@@ -632,6 +632,50 @@ static void test_without_a_server_the_answer_comes_at_once(void **state CM_UNUSE
         cm_log_set_hook(NULL, NULL);
 }
 
+static const struct cm_pg_statement session = {
+        .name = "session",
+        .sql = "SELECT current_setting('enable_seqscan'), current_setting('enable_sort'),"
+               " current_setting('work_mem')",
+};
+static const struct cm_pg_statement session_by_index = {
+        .name = "session-by-index",
+        .sql = "SELECT current_setting('enable_seqscan'), current_setting('enable_sort'),"
+               " current_setting('work_mem')",
+        .by_index = true,
+};
+
+static void says(struct cm_pg *which, const struct cm_pg_statement *statement, const char *sort)
+{
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+
+        assert_int_equal(cm_pg_query(which, NULL, statement, NULL, &result), 0);
+        assert_string_equal(cm_pg_text(&result, 0, 0).data, "off");
+        assert_string_equal(cm_pg_text(&result, 0, 1).data, sort);
+        assert_string_equal(cm_pg_text(&result, 0, 2).data, "5MB");
+}
+
+static void sessions(void *arg CM_UNUSED)
+{
+        char conninfo[512];
+        const struct cm_pg_config config = { .conninfo = conninfo, .connections = 1 };
+        struct cm_pg *own = NULL;
+
+        snprintf(conninfo, sizeof(conninfo), "%s options='-c work_mem=5MB'",
+                 getenv("TEST_POSTGRES"));
+        assert_int_equal(cm_pg_new(loop, &config, &own), 0);
+        while (!cm_pg_is_ready(own))
+                assert_int_equal(cm_fiber_sleep(CM_MILLISECOND), 0);
+        says(own, &session, "on");
+        says(own, &session_by_index, "off");
+        says(own, &session, "on");
+        cm_pg_free(&own);
+}
+
+static void test_tables_are_read_by_index_and_the_operators_options_hold(void **state CM_UNUSED)
+{
+        run(sessions);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -650,6 +694,7 @@ int main(void)
                 TEST(test_gathered_rows_get_their_own_answers),
                 TEST(test_notifications_and_one_after_connecting),
                 TEST(test_without_a_server_the_answer_comes_at_once),
+                TEST(test_tables_are_read_by_index_and_the_operators_options_hold),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

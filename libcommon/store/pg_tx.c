@@ -142,7 +142,7 @@ static int begin_statement(struct cm_pg_tx *tx, const struct cm_pg_scope *scope,
         if (with_begin)
                 r = pg_op_add_sql(tx->conn, op, "BEGIN");
         if (r == 0)
-                r = pg_op_scope(tx->conn, op, scope, pg_statement_timeout(tx->pg));
+                r = pg_op_scope(tx->conn, op, scope, pg_statement_timeout(tx->pg), false);
         if (r == 0)
                 r = add_item(tx, op, first);
         if (r < 0)
@@ -195,6 +195,7 @@ int cm_pg_tx_query(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
         struct pg_op *op;
         int r;
 
+        CM_ASSERT(!statement->by_index);
         if (result_r)
                 *result_r = (struct cm_pg_result){ 0 };
         if (!is_usable(tx))

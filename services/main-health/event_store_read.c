@@ -2,10 +2,12 @@
 #include "main_health_api.h"
 
 /* The current version is the one that no later one follows. Few events have later versions, and
- * those have an index of their own, so the question costs next to nothing. */
+ * those have an index of their own, so the question costs next to nothing, if it is asked of each
+ * row that is shown. OFFSET is what keeps the server from making a join of it: that it may do by
+ * comparing every event of a person with every later version. */
 #define IS_CURRENT                                                                                 \
         "NOT EXISTS (SELECT FROM health_events n WHERE n.user_id = e.user_id AND n.id = e.id"      \
-        " AND n.version > e.version AND n.version > 1)"
+        " AND n.version > e.version AND n.version > 1 ORDER BY n.version OFFSET 0)"
 
 void event_row_read(const struct cm_pg_result *result, int row, struct cm_arena *arena,
                     struct recorded_event *event_r)
@@ -57,6 +59,7 @@ static const struct cm_pg_statement read_statement = {
         .sql = "SELECT " EVENT_COLUMNS
                " FROM health_events e WHERE user_id = $1::uuid AND id = $2::uuid"
                " ORDER BY version DESC LIMIT 1",
+        .by_index = true,
 };
 
 int event_store_read(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
@@ -76,10 +79,13 @@ int event_store_read(struct event_store *store, struct cm_arena *arena, const st
         return r;
 }
 
+/* As a range, because in one value there is no order that only its index has. */
 static const struct cm_pg_statement key_statement = {
         .name = "event_find_key",
         .sql = "SELECT " EVENT_COLUMNS ", e.request_hash FROM health_events e"
-               " WHERE user_id = $1::uuid AND request_key = $2::bytea",
+               " WHERE user_id = $1::uuid AND request_key >= $2::bytea AND request_key <= $2"
+               " ORDER BY request_key",
+        .by_index = true,
 };
 
 int event_store_find_key(struct event_store *store, struct cm_arena *arena,
@@ -118,10 +124,12 @@ int event_store_find_key(struct event_store *store, struct cm_arena *arena,
 static const struct cm_pg_statement list_statement = {
         .name = "event_list",
         .sql = LIST_SQL(""),
+        .by_index = true,
 };
 static const struct cm_pg_statement list_type_statement = {
         .name = "event_list_type",
         .sql = LIST_SQL(" AND e.event_type = $7::int2 AND ($8::int2 = 0 OR e.event_subtype = $8)"),
+        .by_index = true,
 };
 
 int event_store_list(struct event_store *store, struct cm_arena *arena,
@@ -149,6 +157,7 @@ static const struct cm_pg_statement history_statement = {
         .sql = "SELECT " EVENT_COLUMNS
                " FROM health_events e WHERE user_id = $1::uuid AND id = $2::uuid"
                " AND version < $3::int2 ORDER BY version DESC LIMIT $4::int4",
+        .by_index = true,
 };
 
 int event_store_history(struct event_store *store, struct cm_arena *arena,
@@ -183,6 +192,7 @@ static const struct cm_pg_statement latest_statement = {
                "  AND e.event_type = 5 AND e.event_subtype = kind AND " RARE_VITALS
                "  AND e.status <> 3 AND " IS_CURRENT
                "  ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1) AS e)",
+        .by_index = true,
 };
 _Static_assert(HEALTH_EVENT_TYPE_VITAL == 5 && VITAL_SUBTYPE_RESTING_HEART_RATE == 2 &&
                        VITAL_SUBTYPE_LEAN_BODY_MASS == 30,
@@ -199,14 +209,17 @@ int event_store_latest_vitals(struct event_store *store, struct cm_arena *arena,
 
 /*
  * Local days, in whatever zones they were lived: instants from UTC+14 to UTC-12, a day more before
- * it for nights that began on the day before.
+ * it for nights that began on the day before. By time first, which has an index.
  */
 static const struct cm_pg_statement days_statement = {
         .name = "event_days",
-        .sql = "SELECT " EVENT_COLUMNS " FROM health_events e WHERE user_id = $1::uuid"
-               " AND local_date BETWEEN $2::date AND $3::date AND status <> 3"
-               " AND occurred_at >= $4::timestamptz AND occurred_at < $5::timestamptz "
-               "AND " IS_CURRENT " ORDER BY local_date, occurred_at, id",
+        .sql = "SELECT " EVENT_COLUMNS
+               " FROM (SELECT * FROM health_events e WHERE user_id = $1::uuid"
+               "  AND local_date BETWEEN $2::date AND $3::date AND status <> 3"
+               "  AND occurred_at >= $4::timestamptz AND occurred_at < $5::timestamptz"
+               "  AND " IS_CURRENT " ORDER BY occurred_at, id OFFSET 0) AS e"
+               " ORDER BY local_date, occurred_at, id",
+        .by_index = true,
 };
 
 int event_store_days(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
