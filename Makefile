@@ -137,8 +137,8 @@ fuzz-build: $(fuzzers)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lhttp_parser $(LDLIBS)
 
-# ---- a service that only makes and follows streams, for tests/integration/test_streams.py and the bench
-$(out)/tests/support/replica: $(out)/tests/support/replica.o $(gen_common_obj) $(archives_http)
+# ---- programs of libcommon alone, for tests/integration and the bench: one only makes and follows streams, one sends a mail
+$(out)/tests/support/%: $(out)/tests/support/%.o $(gen_common_obj) $(archives_http)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 docs:
