@@ -31,12 +31,15 @@ struct word_choice {
         bool hebrew;
 };
 
+/* Small, because a table is tens of thousands of them. */
 struct node {
         enum node_kind kind;
+        uint32_t count; /* words, forks, width of the gap, number of the capture */
         const struct node *next;
-        const struct word_choice *words; /* NODE_WORDS */
-        const struct node **forks;       /* NODE_FORK */
-        size_t count;                    /* words, forks, width of the gap, number of the capture */
+        union {
+                const struct word_choice *words; /* NODE_WORDS */
+                const struct node **forks;       /* NODE_FORK */
+        };
 };
 
 struct phrase {
@@ -196,7 +199,7 @@ static const struct node *build_words(struct builder *builder, struct cm_str ter
         const struct choices *choices = choices_of(builder, term);
 
         node->words = choices->words;
-        node->count = choices->count;
+        node->count = (uint32_t)choices->count;
         return node;
 }
 
@@ -207,7 +210,7 @@ static const struct node *build_numbered(struct builder *builder, enum node_kind
 
         if (!isdigit((unsigned char)digit) || (kind != NODE_GAP && digit - '0' >= PHRASE_CAPTURES))
                 builder->problem = "a digit is expected";
-        node->count = (size_t)(digit - '0');
+        node->count = (uint32_t)(digit - '0');
         return node;
 }
 
