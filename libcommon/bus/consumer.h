@@ -38,8 +38,9 @@ typedef int cm_event_handler(struct cm_delivery *delivery, const void *fact);
 
 /*
  * The same for facts that follow each other in one read, to make one statement of them: facts[i]
- * came by deliveries[i], in the order of the stream. Anything but 0 takes the whole transaction
- * back, and each fact goes alone through `handle`, which then judges it: poison is found there.
+ * came by deliveries[i], by subject and about one subject in the order of the stream. Anything but
+ * 0 takes the whole transaction back, and each fact goes alone through `handle`, which then judges
+ * it: poison is found there.
  */
 typedef int cm_event_batch_handler(struct cm_delivery *deliveries, const void *const *facts,
                                    size_t count);

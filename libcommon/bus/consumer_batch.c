@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,6 +167,17 @@ static size_t length_of_run(struct consumer_entry *const *entries, size_t count)
         return length;
 }
 
+/* By subject, and what is about one in the order of the stream: two replicas that write about the
+ * same people then wait for each other in one order, and never in a circle. */
+static int compare_subjects(const void *a, const void *b)
+{
+        const struct consumer_entry *left = *(struct consumer_entry *const *)a;
+        const struct consumer_entry *right = *(struct consumer_entry *const *)b;
+        int order = memcmp(&left->event.subject, &right->event.subject, sizeof(struct cm_uuid));
+
+        return order ? order : left < right ? -1 : left > right;
+}
+
 static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
                         struct consumer_entry *entries, size_t count, int *said_r)
 {
@@ -175,6 +187,8 @@ static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
         for (size_t i = 0; i < count; i++)
                 if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
                         news[found++] = &entries[i];
+        if (found)
+                qsort(news, found, sizeof(*news), compare_subjects);
         for (size_t i = 0, length; i < found; i += length) {
                 cm_progress_step(consumer->config.progress);
                 length = length_of_run(news + i, found - i);
