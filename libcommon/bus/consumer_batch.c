@@ -43,13 +43,30 @@ static void die(const struct cm_consumer *consumer, enum cm_consumer_fault fault
 #endif
 }
 
-static void hang(const struct cm_consumer *consumer)
+static void hang(struct cm_consumer *consumer)
 {
 #ifdef CM_FAULTS
-        while (consumer->config.fault == CM_FAULT_HANG && !consumer->is_stopping)
+        int64_t end = cm_monotonic_us() + 10 * consumer->config.lease_us;
+        enum cm_consumer_fault fault = consumer->config.fault;
+
+        while (!consumer->is_stopping &&
+               (fault == CM_FAULT_HANG || (fault == CM_FAULT_SLOW && cm_monotonic_us() < end)))
                 (void)!cm_fiber_sleep(10 * CM_MILLISECOND);
+        if (fault == CM_FAULT_SLOW)
+                consumer->config.fault = CM_FAULT_NONE;
 #else
         (void)consumer;
+#endif
+}
+
+static void crash(const struct cm_consumer *consumer, const struct cm_event *event)
+{
+#ifdef CM_FAULTS
+        if (consumer->config.fault == CM_FAULT_CRASH && cm_uuid_is_nil(&event->subject))
+                abort();
+#else
+        (void)consumer;
+        (void)event;
 #endif
 }
 
@@ -88,6 +105,7 @@ static struct cm_delivery deliver(struct cm_consumer *consumer, struct cm_pg_tx 
 {
         cm_time age = cm_now(&cm_clock_system) - entry->event.time;
 
+        crash(consumer, &entry->event);
         cm_histogram_observe_us(&delivery_time, age > 0 ? age : 0);
         return (struct cm_delivery){ .event = &entry->event,
                                      .tx = tx,
