@@ -307,14 +307,19 @@ static void name_things(struct cm_consumer *consumer)
 #ifdef CM_FAULTS
 static enum cm_consumer_fault asked_fault(void)
 {
+        static const char *const names[] = {
+                [CM_FAULT_DIE_BEFORE_COMMIT] = "die-before-commit",
+                [CM_FAULT_DIE_BEFORE_ACK] = "die-before-ack",
+                [CM_FAULT_HANG] = "hang-consumer",
+                [CM_FAULT_SLOW] = "slow-handler",
+                [CM_FAULT_CRASH] = "crash-handler",
+        };
         struct cm_str asked = cm_str_from(getenv("TEST_FAULT"));
 
-        if (cm_str_equal(asked, CM_STR("die-before-commit")))
-                return CM_FAULT_DIE_BEFORE_COMMIT;
-        if (cm_str_equal(asked, CM_STR("hang-consumer")))
-                return CM_FAULT_HANG;
-        return cm_str_equal(asked, CM_STR("die-before-ack")) ? CM_FAULT_DIE_BEFORE_ACK
-                                                             : CM_FAULT_NONE;
+        for (size_t i = 1; i < CM_COUNT(names); i++)
+                if (cm_str_equal(asked, cm_str_from(names[i])))
+                        return (enum cm_consumer_fault)i;
+        return CM_FAULT_NONE;
 }
 #endif
 

@@ -38,8 +38,9 @@ typedef int cm_event_handler(struct cm_delivery *delivery, const void *fact);
 
 /*
  * The same for facts that follow each other in one read, to make one statement of them: facts[i]
- * came by deliveries[i], in the order of the stream. Anything but 0 takes the whole transaction
- * back, and each fact goes alone through `handle`, which then judges it: poison is found there.
+ * came by deliveries[i], by subject and about one subject in the order of the stream. Anything but
+ * 0 takes the whole transaction back, and each fact goes alone through `handle`, which then judges
+ * it: poison is found there.
  */
 typedef int cm_event_batch_handler(struct cm_delivery *deliveries, const void *const *facts,
                                    size_t count);
@@ -54,13 +55,16 @@ struct cm_subscription {
 /* A table of subscriptions ends with stream NULL. */
 
 /* Ways to die that tests ask for, in builds with CM_FAULTS only: by the configuration, or for a
- * whole daemon by TEST_FAULT=die-before-commit, die-before-ack or hang-consumer in its environment.
+ * whole daemon by TEST_FAULT=die-before-commit, die-before-ack, hang-consumer, slow-handler or
+ * crash-handler in its environment.
  */
 enum cm_consumer_fault {
         CM_FAULT_NONE,
         CM_FAULT_DIE_BEFORE_COMMIT,
         CM_FAULT_DIE_BEFORE_ACK, /* after the commit */
         CM_FAULT_HANG,           /* with the first batch, until it is stopped */
+        CM_FAULT_SLOW,           /* with the first batch, for ten leases */
+        CM_FAULT_CRASH,          /* abort() in the handler of an event about nobody */
 };
 
 struct cm_inbox;

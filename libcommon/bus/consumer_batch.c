@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,13 +43,30 @@ static void die(const struct cm_consumer *consumer, enum cm_consumer_fault fault
 #endif
 }
 
-static void hang(const struct cm_consumer *consumer)
+static void hang(struct cm_consumer *consumer)
 {
 #ifdef CM_FAULTS
-        while (consumer->config.fault == CM_FAULT_HANG && !consumer->is_stopping)
+        int64_t end = cm_monotonic_us() + 10 * consumer->config.lease_us;
+        enum cm_consumer_fault fault = consumer->config.fault;
+
+        while (!consumer->is_stopping &&
+               (fault == CM_FAULT_HANG || (fault == CM_FAULT_SLOW && cm_monotonic_us() < end)))
                 (void)!cm_fiber_sleep(10 * CM_MILLISECOND);
+        if (fault == CM_FAULT_SLOW)
+                consumer->config.fault = CM_FAULT_NONE;
 #else
         (void)consumer;
+#endif
+}
+
+static void crash(const struct cm_consumer *consumer, const struct cm_event *event)
+{
+#ifdef CM_FAULTS
+        if (consumer->config.fault == CM_FAULT_CRASH && cm_uuid_is_nil(&event->subject))
+                abort();
+#else
+        (void)consumer;
+        (void)event;
 #endif
 }
 
@@ -87,6 +105,7 @@ static struct cm_delivery deliver(struct cm_consumer *consumer, struct cm_pg_tx 
 {
         cm_time age = cm_now(&cm_clock_system) - entry->event.time;
 
+        crash(consumer, &entry->event);
         cm_histogram_observe_us(&delivery_time, age > 0 ? age : 0);
         return (struct cm_delivery){ .event = &entry->event,
                                      .tx = tx,
@@ -166,6 +185,17 @@ static size_t length_of_run(struct consumer_entry *const *entries, size_t count)
         return length;
 }
 
+/* By subject, and what is about one in the order of the stream: two replicas that write about the
+ * same people then wait for each other in one order, and never in a circle. */
+static int compare_subjects(const void *a, const void *b)
+{
+        const struct consumer_entry *left = *(struct consumer_entry *const *)a;
+        const struct consumer_entry *right = *(struct consumer_entry *const *)b;
+        int order = memcmp(&left->event.subject, &right->event.subject, sizeof(struct cm_uuid));
+
+        return order ? order : left < right ? -1 : left > right;
+}
+
 static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
                         struct consumer_entry *entries, size_t count, int *said_r)
 {
@@ -175,6 +205,8 @@ static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
         for (size_t i = 0; i < count; i++)
                 if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
                         news[found++] = &entries[i];
+        if (found)
+                qsort(news, found, sizeof(*news), compare_subjects);
         for (size_t i = 0, length; i < found; i += length) {
                 cm_progress_step(consumer->config.progress);
                 length = length_of_run(news + i, found - i);

@@ -7,6 +7,7 @@
 #include "sys/log.h"
 
 #define STATEMENT_LIMIT_US (20 * CM_SECOND)
+#define SILENCE_LIMIT      "5s"
 
 /*
  * The outbox from the relay's side. Rows are taken in the order (xid, id), and only those whose
@@ -16,6 +17,7 @@
  * the same.
  *
  * Two relays that both believe to lead take the same first position; its primary key lets one win.
+ * A leader that is stopped or stuck holds its lock only until the server ends its silent session.
  */
 
 #define MAX_EVENTS 1000
@@ -28,7 +30,8 @@
 
 static const struct cm_pg_statement lead = {
         .name = "relay-lead",
-        .sql = "SELECT pg_advisory_unlock_all(), pg_try_advisory_lock(hashtext('salus relay'))",
+        .sql = "SELECT pg_advisory_unlock_all(), pg_try_advisory_lock(hashtext('salus relay')),"
+               " set_config('idle_session_timeout', '" SILENCE_LIMIT "', false)",
 };
 
 static const struct cm_pg_statement still_leads = {

@@ -70,6 +70,7 @@ static int start_consumer(struct worker *worker)
                 .redis = worker->public.bus,
                 .redis_url = worker->daemon->settings->redis_url,
                 .service = worker->public.object,
+                .lease_us = worker->daemon->settings->event_lease_us,
                 .progress = &worker->consuming,
         };
 

@@ -11,6 +11,7 @@
 #define LEEWAY_US          CM_MINUTE
 #define ATTEMPT_TIMEOUT_US (30 * CM_SECOND)
 #define RETRY_US           CM_SECOND
+#define LOOK_US            (2 * CM_SECOND)
 #define STOP_TIMEOUT_US    CM_SECOND
 
 static int64_t revocation_life_us(const struct auth *auth)
@@ -120,6 +121,37 @@ void announce_ended_session(struct auth *auth, struct cm_arena *arena,
                 announce(auth);
 }
 
+/* A server that is emptied keeps its connections, and nobody reconnects. */
+static int look_after_redis(struct auth *auth, struct cm_arena *arena)
+{
+        struct cm_redis_reply reply = { 0 };
+        int r = cm_redis_call(auth->worker->bus, arena, &reply, CM_STR("EXISTS"),
+                              CM_STR(KEY_AUTH_JWKS), CM_STR_NONE);
+
+        if (r || reply.kind != CM_REDIS_INTEGER || reply.integer)
+                return r;
+        cm_log(CM_LOG_WARN, "Redis has lost keys and ended sessions: announced again");
+        return announce_all(auth, arena);
+}
+
+static void watch_fiber(void *arg)
+{
+        struct auth *auth = arg;
+        struct cm_arena arena;
+
+        cm_arena_init(&arena, 4096);
+        for (;;) {
+                cm_fiber_set_deadline(CM_NEVER);
+                if (cm_fiber_sleep(LOOK_US))
+                        break;
+                cm_fiber_set_deadline(cm_monotonic_us() + ATTEMPT_TIMEOUT_US);
+                if (cm_redis_is_ready(auth->worker->bus))
+                        (void)!look_after_redis(auth, &arena); /* looked at again soon */
+                cm_arena_reset(&arena);
+        }
+        cm_arena_deinit(&arena);
+}
+
 /* The hook stays with the connection; the worker's object may be gone before it. */
 static void on_connect(void *arg)
 {
@@ -134,12 +166,16 @@ void announcements_start(struct auth *auth)
         cm_redis_on_connect(auth->worker->bus, on_connect, auth->worker);
         if (cm_redis_is_ready(auth->worker->bus))
                 announce(auth);
+        if (cm_group_start(&auth->watching, "watch announcements", watch_fiber, auth))
+                cm_log(CM_LOG_ERROR, "announcements are not looked after: no fiber");
 }
 
 void announcements_stop(struct auth *auth)
 {
-        int64_t before = cm_fiber_set_deadline(cm_monotonic_us() + STOP_TIMEOUT_US);
+        int64_t before = cm_fiber_set_deadline(cm_monotonic_us());
 
+        (void)!cm_group_join(&auth->watching); /* it ends by being cancelled */
+        cm_fiber_set_deadline(cm_monotonic_us() + STOP_TIMEOUT_US);
         auth->worker->object = NULL;
         if (cm_group_join(&auth->announcing))
                 cm_log(CM_LOG_WARN, "announcements were cut off");

@@ -4,10 +4,10 @@
 /*
  * What all services must know at once, over Redis: the public keys of access tokens and the
  * sessions that have ended. PostgreSQL remembers both; Redis is told again each time it comes back,
- * because it may have lost them.
+ * and when it is found without keys, because it may have lost them.
  */
 
-/* Tells Redis now and at each reconnection. */
+/* Tells Redis now, at each reconnection, and when it has lost its data meanwhile. */
 void announcements_start(struct auth *auth);
 /* Waits until nothing is being told any more. */
 void announcements_stop(struct auth *auth);

@@ -18,8 +18,8 @@ struct auth {
         struct login_limit login_limit;
         struct cm_token_policy policy;
         struct cm_uuid default_tenant;
-        struct cm_seal_keys *contact_keys; /* NULL: facts carry no address */
-        struct cm_group announcing;        /* fibers of announcements.c */
+        struct cm_seal_keys *contact_keys;    /* NULL: facts carry no address */
+        struct cm_group announcing, watching; /* fibers of announcements.c */
 };
 
 int auth_worker_start(struct cm_worker *worker) CM_MUST_CHECK;

@@ -54,6 +54,7 @@ int auth_worker_start(struct cm_worker *worker)
         worker->object = auth;
         auth->worker = worker;
         cm_group_init(&auth->announcing);
+        cm_group_init(&auth->watching);
         auth->settings = worker->settings;
         set_constants(auth);
         r = read_contact_keys(auth);

@@ -640,6 +640,16 @@ def test_many_instances_make_one_key(private_stack):
             eventually(lambda other=other: other.get("/v1/me").status_code == 200)
 
 
+def test_what_redis_has_forgotten_is_told_again(auth, person, stack):
+    """Its data is gone and its connections are not: as after FLUSHALL."""
+    somebody, connection = person(), stack.bus.connect()
+    assert somebody.auth.post("/v1/auth/logout").status_code == 204
+    told = ["s1:auth:jwks", f"s1:auth:tokens:revoked:{somebody.tokens['session_id']}"]
+    eventually(lambda: connection.exists(*told) == 2, what="keys and the ended session are told")
+    connection.delete(*told)
+    eventually(lambda: connection.exists(*told) == 2, what="they are told again")
+
+
 def test_the_key_is_sealed(private_stack):
     auth = private_stack.daemon("auth")
     sealed = private_stack.postgres.rows("salus_auth", "SELECT sealed FROM signing_keys")[0][0]

@@ -4,9 +4,11 @@ answer. No 5xx, nothing undocumented, nothing invalid taken, nothing valid refus
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support import client
 
 EXAMPLES = os.environ.get("SALUS_EXAMPLES", "40")
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -29,36 +31,34 @@ def check(daemon, token: str, *options: str):
     assert daemon.is_ready()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_auth_keeps_its_contract(auth, person):
-    check(auth, person().token, "--exclude-operation-id", "auth_logout")
+def without(*operations: str) -> list[str]:
+    return [word for operation in operations for word in ("--exclude-operation-id", operation)]
 
 
-@pytest.mark.slow
-def test_logout_keeps_its_contract(auth, person):
-    check(auth, person().token, "--include-operation-id", "auth_logout")
+# The longest first: two run at a time.
+RUNS = {
+    "main-health": without(*STREAMED),
+    "scheduler": [],
+    "chat": [],
+    "memory": [],
+    "auth": without("auth_logout"),
+    "logout": ["--include-operation-id", "auth_logout"],
+}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_main_health_keeps_its_contract(health, patient):
-    check(health, patient().token, *(word for operation in STREAMED for word in ("--exclude-operation-id", operation)))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_scheduler_keeps_its_contract(scheduler, planner):
-    check(scheduler, planner().token)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_memory_keeps_its_contract(memory, rememberer):
-    check(memory, rememberer().token)
+@pytest.fixture(scope="module")
+def checks(request, stack, auth, health, scheduler, memory):
+    """The checks that this session asks for, under way."""
+    daemons = {"main-health": health, "scheduler": scheduler, "memory": memory, "auth": auth, "logout": auth}
+    wanted = [item.callspec.params["run"] for item in request.session.items if item.module is request.module]
+    if "chat" in wanted:
+        daemons["chat"] = stack.daemon("chat", name="chat-contract")
+    with ThreadPoolExecutor(2) as pool:
+        yield {run: pool.submit(check, daemons[run], client.register(auth.url).token, *RUNS[run]) for run in wanted}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_chat_keeps_its_contract(stack, patient):
-    check(stack.daemon("chat", name="chat-contract"), patient().token)
+@pytest.mark.parametrize("run", RUNS)
+def test_it_keeps_its_contract(checks, run):
+    checks[run].result()
