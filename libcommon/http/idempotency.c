@@ -7,40 +7,36 @@
 #include "errors.h"
 #include "http/server_internal.h"
 
-/*
- * Within this worker a list knows who else is at a key, so that a client that sends the same
- * request twenty times does not take twenty connections; between workers and replicas
- * store/answers.h does.
- */
 #define MAX_KEY 255
 
-int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r)
+/* False when it has not the form of one. Absent stays absent. */
+static bool read_key(const struct cm_request *request, struct cm_str *key_r)
 {
         struct cm_str key = cm_request_header(request, "idempotency-key");
         bool good = true;
 
         *key_r = key;
         if (!key.data)
-                return 0;
+                return true;
         if (key.len >= 2 && key.data[0] == '"' && key.data[key.len - 1] == '"')
                 key = (struct cm_str){ key.data + 1, key.len - 2 };
         for (size_t i = 0; i < key.len; i++)
                 good = good && key.data[i] > ' ' && key.data[i] <= '~' && key.data[i] != '"';
         *key_r = key;
-        if (good && key.len > 0 && key.len <= MAX_KEY)
+        return good && key.len > 0 && key.len <= MAX_KEY;
+}
+
+int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r)
+{
+        if (read_key(request, key_r))
                 return 0;
         (void)cm_reply_invalid(request, "/header/idempotency-key",
                                "must be 1 to %d visible ASCII characters", MAX_KEY);
         return 1;
 }
 
-/* What names an attempt: user and key. */
-static struct cm_str name_of(const struct cm_idempotency *attempt, char out[16 + CM_ANSWER_DIGEST])
-{
-        memcpy(out, attempt->key.user.bytes, 16);
-        memcpy(out + 16, attempt->key.key, CM_ANSWER_DIGEST);
-        return (struct cm_str){ out, 16 + CM_ANSWER_DIGEST };
-}
+/* ---- who is at a key in this worker: a client that sends the same request twenty times takes one
+ * connection of the database, not twenty */
 
 static int reply_running(struct cm_request *request)
 {
@@ -52,12 +48,37 @@ static int reply_running(struct cm_request *request)
         return 1;
 }
 
+int cm_attempt_enter(struct cm_request *request)
+{
+        struct cm_map *attempts = request->server->attempts;
+        struct cm_uuid user;
+        struct cm_str key;
+        char *name;
+
+        if (!request->has_claims || !read_key(request, &key) || !key.data)
+                return 0; /* a bad one is the handler's to refuse */
+        user = cm_request_claims(request)->sub;
+        name = cm_arena_alloc(&request->arena, sizeof(user) + key.len);
+        memcpy(name, user.bytes, sizeof(user));
+        memcpy(name + sizeof(user), key.data, key.len);
+        if (cm_map_get(attempts, (struct cm_str){ name, sizeof(user) + key.len }))
+                return reply_running(request);
+        request->attempt = (struct cm_str){ name, sizeof(user) + key.len };
+        (void)cm_map_put(attempts, request->attempt, request);
+        return 0;
+}
+
+void cm_attempt_leave(struct cm_request *request)
+{
+        if (request->attempt.data)
+                (void)cm_map_remove(request->server->attempts, request->attempt);
+        request->attempt = CM_STR_NONE;
+}
+
 int cm_idempotency_init(struct cm_idempotency *attempt, struct cm_request *request)
 {
         const struct cm_str parts[] = { request->head.method, request->target.path,
                                         request->target.query, request->body };
-        struct cm_map *running = request->server->attempts;
-        char name[16 + CM_ANSWER_DIGEST];
         struct cm_str key;
         int r;
 
@@ -69,20 +90,7 @@ int cm_idempotency_init(struct cm_idempotency *attempt, struct cm_request *reque
         cm_answer_digest(attempt->key.key, &key, 1);
         cm_answer_digest(attempt->key.request, parts, CM_COUNT(parts));
         attempt->is_keyed = true;
-        if (cm_map_get(running, name_of(attempt, name)))
-                return reply_running(request);
-        (void)cm_map_put(running, name_of(attempt, name), attempt);
-        attempt->is_noted = true;
         return 0;
-}
-
-void cm_idempotency_deinit(struct cm_idempotency *attempt)
-{
-        char name[16 + CM_ANSWER_DIGEST];
-
-        if (attempt->is_noted)
-                (void)cm_map_remove(attempt->request->server->attempts, name_of(attempt, name));
-        attempt->is_noted = false;
 }
 
 /* ---- in the transaction */

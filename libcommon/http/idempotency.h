@@ -12,10 +12,10 @@
  * effect (table idempotency_key, see idempotency.up.sql) and replayed verbatim when the key comes
  * again.
  *
- *     CM_CLEANUP(cm_idempotency_deinit) struct cm_idempotency attempt;
+ *     struct cm_idempotency attempt;
  *     CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
  *
- *     r = cm_idempotency_init(&attempt, request);       (400, or 409 while the first one runs)
+ *     r = cm_idempotency_init(&attempt, request);       (400)
  *     if (r == 0) r = cm_pg_begin(pg, &scope, &tx);     (the scope must name the user)
  *     if (r == 0) r = cm_idempotency_claim(&attempt, tx);
  *     if (r) return r < 0 ? r : 0;                      (positive: it has replied)
@@ -24,12 +24,15 @@
  *
  * Without the header all of this is an ordinary transaction. Routes where a request is one row keep
  * the key in columns of that row instead; they use cm_idempotency_key() alone.
+ *
+ * While a first attempt runs, a second one of the same user and key is answered 409 at once: within
+ * a worker by the server itself, for every idempotent route that answers without a stream; in other
+ * workers and replicas by cm_idempotency_claim().
  */
 
 struct cm_idempotency {
         struct cm_request *request;
         bool is_keyed;
-        bool is_noted;            /* in the server's list of running attempts */
         struct cm_answer_key key; /* its request: method, path, query and body */
 };
 
@@ -39,7 +42,6 @@ int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r) CM_MUST
 
 /* The route must have a scope. 0, or positive after a reply. */
 int cm_idempotency_init(struct cm_idempotency *attempt, struct cm_request *request) CM_MUST_CHECK;
-void cm_idempotency_deinit(struct cm_idempotency *attempt); /* for CM_CLEANUP */
 
 /* First in the transaction. 0 to go on; positive after a reply: the stored answer, 422 when the key
  * was used for another request, 409 when another replica is at it. Suspends. */

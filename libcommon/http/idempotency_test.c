@@ -35,7 +35,7 @@ static const struct cm_schema thing_schema = { .name = "Thing",
 /* Makes a thing; what the path says decides how it goes. */
 static int make(struct cm_request *request, int64_t pause_us, bool fails)
 {
-        CM_CLEANUP(cm_idempotency_deinit) struct cm_idempotency attempt = { 0 };
+        struct cm_idempotency attempt;
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         const struct cm_pg_scope scope = { &cm_request_claims(request)->sub, 1, NULL };
@@ -79,7 +79,7 @@ static int call_fail(struct cm_request *request, const void *params CM_UNUSED,
         return make(request, 0, calls++ == 0);
 }
 
-#define POST .method = "POST", .scope = "x", .media = "text/plain"
+#define POST .method = "POST", .scope = "x", .media = "text/plain", .idempotent = true
 static const struct cm_route route_table[] = {
         { POST, .path = "/make", .operation = "make", .call = call_make },
         { POST, .path = "/slow", .operation = "slow", .call = call_slow },

@@ -122,7 +122,11 @@ static int serve_matched(struct cm_request *request)
                 return 0;
         if (endpoint->content.data)
                 return cm_reply_body(request, 200, "application/json", endpoint->content);
-        return route->call(request, params, body);
+        r = route->idempotent && !route->events ? cm_attempt_enter(request) : 0;
+        if (r == 0)
+                r = route->call(request, params, body);
+        cm_attempt_leave(request);
+        return r;
 }
 
 static void fill_context(const struct cm_request *request)

@@ -152,6 +152,7 @@ struct cm_request {
 
         bool has_claims;
         struct cm_claims claims;
+        struct cm_str attempt; /* its entry in the server's attempts */
         char request_id[CM_REQUEST_ID_SIZE];
         char traceparent[CM_TRACEPARENT_SIZE];
         cm_time now;
@@ -193,6 +194,11 @@ void cm_input_discard(struct cm_connection *connection);
 void cm_request_serve(void *request);
 /* Replies to a negative error. */
 void cm_request_fail(struct cm_request *request, int error);
+
+/* ---- idempotency.c */
+/* 0; or positive after the reply 409, when another request of this user and key is at work here. */
+int cm_attempt_enter(struct cm_request *request) CM_MUST_CHECK;
+void cm_attempt_leave(struct cm_request *request);
 
 /* ---- request.c */
 /* A stream's deadline is that of its next step. */

@@ -7,6 +7,11 @@
  * A batch, its counts and its place are one transaction. So there is nothing to repair after a
  * crash: the file is unpacked again up to that place, and reading goes on there.
  *
+ * Three batches are on their way at a time: one is read from the file, the events of the one before
+ * it go to the database, and the one before that gets its place and is committed. So the processor
+ * here, the one there and the disk do not wait for each other, and what is durable is always the
+ * file up to a place.
+ *
  * An import that ends its process each time it is tried would do so for ever; after MAX_ATTEMPTS
  * starts without one batch stored it is given up.
  */
@@ -26,9 +31,9 @@
 #include "sys/log.h"
 #include "sys/metrics.h"
 
-enum { MAX_TICKETS = 16, MAX_ATTEMPTS = 10, MAX_RETRIES = 5 };
+enum { MAX_TICKETS = 16, MAX_ATTEMPTS = 10, MAX_RETRIES = 5, PARTS = 3 };
 #define LOOK_AGAIN     (2 * CM_SECOND)
-#define STEP_TIME      CM_MINUTE /* for a batch to be stored */
+#define STEP_TIME      CM_MINUTE /* for a step of a batch */
 #define LEAST_PATIENCE (CM_SECOND / 4)
 #define MAX_PATIENCE   (30 * CM_SECOND)
 #define NEWS_TIME      (10 * CM_SECOND)
@@ -59,6 +64,14 @@ enum job_result {
         JOB_AGAIN,  /* at once */
 };
 
+/* A batch on its way. */
+struct part {
+        struct import_batch batch;
+        int outcome; /* of reading it */
+        struct import_chunk chunk;
+        int stored; /* result of its first step */
+};
+
 struct job {
         struct import_jobs *jobs;
         struct import_ticket ticket;
@@ -71,9 +84,10 @@ struct job {
         struct import_reader *reader;
         int64_t counted;  /* records in the metric */
         bool meets_known; /* the last batch had events that were stored before */
-        /* What the lane is doing. */
-        struct import_batch *filling;
-        int filled;
+        /* Of the present step; NULL: none. */
+        struct part *reading;
+        struct part *storing;
+        struct part *placing;
 };
 
 /* ---- on the lane */
@@ -116,7 +130,7 @@ static int lane_fill(void *arg)
 {
         struct job *job = arg;
 
-        return import_reader_fill(job->reader, job->filling);
+        return import_reader_fill(job->reader, &job->reading->batch);
 }
 
 static int lane_remove(void *arg)
@@ -130,13 +144,6 @@ static int lane_remove(void *arg)
 static int on_lane(struct job *job, cm_work_fn *fn)
 {
         return cm_work_run(job->jobs->config.lane, fn, job);
-}
-
-static void fill_in_fiber(void *arg)
-{
-        struct job *job = arg;
-
-        job->filled = on_lane(job, lane_fill);
 }
 
 /* ---- one import */
@@ -167,90 +174,127 @@ static struct cm_str detail_of(struct job *job, const struct import_batch *batch
                                (long long)batch->progress.line);
 }
 
-static int store_batch(struct job *job, const struct import_batch *batch, int outcome)
+/* ---- the steps of a batch */
+
+static void read_part(void *arg)
 {
-        struct import_jobs *jobs = job->jobs;
+        struct job *job = arg;
+
+        job->reading->outcome = on_lane(job, lane_fill);
+}
+
+static void store_part(struct job *job, struct part *part)
+{
         int64_t before = cm_fiber_set_deadline(cm_monotonic_us() + STEP_TIME);
-        int r, retries = 0;
+        int retries = 0;
 
         do
-                r = import_store_chunk(jobs->config.pg, &job->ticket, batch, problem_of(outcome),
-                                       detail_of(job, batch, outcome), &job->meets_known);
-        while (r == CM_PG_RETRY && ++retries < MAX_RETRIES);
+                part->stored = import_store_events(job->jobs->config.pg, &job->ticket, &part->batch,
+                                                   &job->meets_known, &part->chunk);
+        while (part->stored == CM_PG_RETRY && ++retries < MAX_RETRIES);
         cm_fiber_set_deadline(before);
-        if (r == 0) {
-                vitals_cache_changed(jobs->config.vitals, &job->ticket.user);
-                cm_counter_add(&imported_events, (int64_t)batch->event_count);
-                cm_counter_add(&imported_records, batch->progress.records - job->counted);
-                job->counted = batch->progress.records;
-        }
-        return r;
 }
 
-/* Stores `batch` and fills `next` meanwhile, when there is more. */
-static int store_and_read_on(struct job *job, const struct import_batch *batch,
-                             struct import_batch *next, int outcome)
+static void store_in_fiber(void *arg)
 {
-        struct cm_group group;
-        int r;
+        struct job *job = arg;
 
-        if (batch->last || outcome)
-                return store_batch(job, batch, outcome);
-        job->filling = next;
-        cm_group_init(&group);
-        r = cm_group_start(&group, "import-read", fill_in_fiber, job);
+        store_part(job, job->storing);
+}
+
+static int place_part(struct job *job, struct part *part)
+{
+        const struct import_batch *batch = &part->batch;
+        int64_t before = cm_fiber_set_deadline(cm_monotonic_us() + STEP_TIME);
+        int r = import_store_place(&part->chunk, &job->ticket, problem_of(part->outcome),
+                                   detail_of(job, batch, part->outcome));
+
+        cm_fiber_set_deadline(before);
         if (r)
                 return r;
-        r = store_batch(job, batch, outcome);
-        (void)cm_group_join(&group);
+        vitals_cache_changed(job->jobs->config.vitals, &job->ticket.user);
+        cm_counter_add(&imported_events, (int64_t)batch->event_count);
+        cm_counter_add(&imported_records, batch->progress.records - job->counted);
+        job->counted = batch->progress.records;
+        return 0;
+}
+
+/* From the first step, alone: what came behind it is taken back, so that it does not wait for that.
+ */
+static int place_again(struct job *job)
+{
+        struct part *part = job->placing;
+        int r = CM_PG_RETRY;
+
+        if (job->storing)
+                import_store_drop(&job->storing->chunk);
+        for (int retries = 0; r == CM_PG_RETRY && retries < MAX_RETRIES; retries++) {
+                store_part(job, part);
+                r = part->stored ? part->stored : place_part(job, part);
+        }
+        if (r == 0 && job->storing)
+                store_part(job, job->storing);
         return r;
 }
 
-static enum job_result work_through(struct job *job, struct import_batch *batch,
-                                    struct import_batch *next)
+/* Each part that is on its way goes one step further. 0, or why it cannot. */
+static int take_step(struct job *job)
 {
-        struct import_batch *swap;
-        int r;
+        struct cm_group group;
+        int r = 0, placed = 0;
 
-        job->filling = batch;
-        job->filled = on_lane(job, lane_fill);
-        for (;;) {
-                int outcome = job->filled;
+        cm_group_init(&group);
+        if (job->reading)
+                r = cm_group_start(&group, "import-read", read_part, job);
+        if (r == 0 && job->storing)
+                r = cm_group_start(&group, "import-store", store_in_fiber, job);
+        if (r == 0 && job->placing)
+                placed = place_part(job, job->placing);
+        (void)cm_group_join(&group);
+        if (r == 0)
+                r = placed == CM_PG_RETRY ? place_again(job) : placed;
+        return r || !job->storing ? r : job->storing->stored;
+}
 
-                if (outcome < 0)
-                        return JOB_PAUSED;
-                r = store_and_read_on(job, batch, next, outcome);
-                if (r == IMPORT_ENDED)
-                        return JOB_AGAIN; /* cancelled, or somebody moved it: look */
-                if (r != 0)
-                        return JOB_PAUSED;
-                if (batch->last || outcome)
-                        return JOB_ENDED;
-                if (job->jobs->stopping)
-                        return JOB_PAUSED;
-                swap = batch;
-                batch = next;
-                next = swap;
+static enum job_result work_through(struct job *job, struct part *parts)
+{
+        const struct part *last;
+        size_t count = 0; /* parts that were read */
+        bool more = true;
+
+        for (size_t step = 0; more || step < count + 2; step++) {
+                int r;
+
+                job->reading = more ? &parts[step % PARTS] : NULL;
+                job->storing = step >= 1 && step - 1 < count ? &parts[(step - 1) % PARTS] : NULL;
+                job->placing = step >= 2 && step - 2 < count ? &parts[(step - 2) % PARTS] : NULL;
+                r = take_step(job);
+                if (r) /* cancelled, or somebody moved it: look */
+                        return r == IMPORT_ENDED ? JOB_AGAIN : JOB_PAUSED;
+                if (!job->reading)
+                        continue;
+                count += job->reading->outcome >= 0;
+                more = job->reading->outcome == 0 && !job->reading->batch.last &&
+                       !job->jobs->stopping;
         }
+        last = count ? &parts[(count - 1) % PARTS] : NULL;
+        return last && (last->outcome || last->batch.last) ? JOB_ENDED : JOB_PAUSED;
 }
 
-static void free_batch(struct import_batch **batch)
+static enum job_result with_parts(struct job *job)
 {
-        if (!*batch)
-                return;
-        import_batch_deinit(*batch);
-        cm_free(*batch);
-        *batch = NULL;
-}
+        struct part *parts = cm_alloc_array(PARTS, sizeof(*parts));
+        enum job_result result;
 
-static enum job_result with_batches(struct job *job)
-{
-        CM_CLEANUP(free_batch) struct import_batch *first = CM_NEW(struct import_batch);
-        CM_CLEANUP(free_batch) struct import_batch *second = CM_NEW(struct import_batch);
-
-        import_batch_init(first);
-        import_batch_init(second);
-        return work_through(job, first, second);
+        for (size_t i = 0; i < PARTS; i++)
+                import_batch_init(&parts[i].batch);
+        result = work_through(job, parts);
+        for (size_t i = 0; i < PARTS; i++) {
+                import_store_drop(&parts[i].chunk);
+                import_batch_deinit(&parts[i].batch);
+        }
+        cm_free(parts);
+        return result;
 }
 
 static enum job_result give_up(struct job *job, const char *problem, struct cm_str detail)
@@ -293,7 +337,7 @@ static enum job_result open_and_work(struct job *job)
         if (r == 0 && job->import.has_bytes_total != CM_PRESENT)
                 r = import_store_sized(job->jobs->config.pg, &job->ticket,
                                        import_reader_size(job->reader));
-        return r ? JOB_PAUSED : with_batches(job);
+        return r ? JOB_PAUSED : with_parts(job);
 }
 
 static enum job_result start_and_work(struct job *job)

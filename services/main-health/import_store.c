@@ -431,15 +431,9 @@ static int state_after(const struct import_batch *batch, const char *problem)
         return batch->last ? IMPORT_STATE_DONE : IMPORT_STATE_RUNNING;
 }
 
-struct chunk {
-        const struct import_ticket *ticket;
-        const struct import_batch *batch;
-        const char *problem;
-        struct cm_str detail;
-        struct import_counts counts;
-};
-
-static int write_progress(struct cm_pg_tx *tx, const struct chunk *chunk)
+static int write_progress(struct cm_pg_tx *tx, const struct import_ticket *ticket,
+                          const struct import_chunk *chunk, const char *problem,
+                          struct cm_str detail)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
@@ -447,8 +441,8 @@ static int write_progress(struct cm_pg_tx *tx, const struct chunk *chunk)
         const struct import_progress *progress = &batch->progress;
         int r;
 
-        cm_pg_put_uuid(&params, &chunk->ticket->user);
-        cm_pg_put_uuid(&params, &chunk->ticket->id);
+        cm_pg_put_uuid(&params, &ticket->user);
+        cm_pg_put_uuid(&params, &ticket->id);
         cm_pg_put_int8(&params, progress->offset);
         cm_pg_put_int8(&params, progress->line);
         cm_pg_put_int8(&params, progress->records);
@@ -460,9 +454,9 @@ static int write_progress(struct cm_pg_tx *tx, const struct chunk *chunk)
         cm_pg_put_int8(&params, chunk->counts.known);
         cm_pg_put_int8(&params, (int64_t)batch->finding_count);
         cm_pg_put_jsonb(&params, cm_buf_str(&batch->summary));
-        cm_pg_put_text(&params, cm_str_from(chunk->problem));
-        cm_pg_put_text(&params, chunk->detail);
-        cm_pg_put_int2(&params, (int16_t)state_after(batch, chunk->problem));
+        cm_pg_put_text(&params, cm_str_from(problem));
+        cm_pg_put_text(&params, detail);
+        cm_pg_put_int2(&params, (int16_t)state_after(batch, problem));
         cm_pg_put_int2(&params, IMPORT_STATE_RUNNING);
         cm_pg_put_int8(&params, batch->start);
         r = cm_pg_tx_query(tx, &advance, &params, &result);
@@ -470,7 +464,7 @@ static int write_progress(struct cm_pg_tx *tx, const struct chunk *chunk)
                 return r;
         if (result.rows == 0)
                 return IMPORT_ENDED;
-        return write_findings(tx, chunk->ticket, batch, cm_pg_int(&result, 0, 0));
+        return write_findings(tx, ticket, batch, cm_pg_int(&result, 0, 0));
 }
 
 static int write_settled(struct cm_pg_tx *tx, const struct import_ticket *ticket)
@@ -481,33 +475,49 @@ static int write_settled(struct cm_pg_tx *tx, const struct import_ticket *ticket
         return cm_pg_tx_query(tx, &settle, &params, NULL);
 }
 
-static int store_chunk(struct cm_pg *pg, struct chunk *chunk, bool all_new)
+static int begin_chunk(struct cm_pg *pg, const struct import_ticket *ticket, bool all_new,
+                       struct import_chunk *chunk)
 {
-        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
-        const struct import_ticket *ticket = chunk->ticket;
         const struct import_batch *batch = chunk->batch;
-        int r = cm_pg_begin(pg, SCOPE(&ticket->user), &tx);
+        int r = cm_pg_begin(pg, SCOPE(&ticket->user), &chunk->tx);
 
         if (r == 0 && batch->event_count)
-                r = event_store_import(tx, &ticket->user, batch->events, batch->event_count,
+                r = event_store_import(chunk->tx, &ticket->user, batch->events, batch->event_count,
                                        all_new, &chunk->counts);
-        if (r == 0)
-                r = write_progress(tx, chunk);
-        if (r == 0)
-                r = write_settled(tx, ticket);
-        return r ? r : cm_pg_commit(&tx);
+        if (r)
+                import_store_drop(chunk);
+        return r;
 }
 
-int import_store_chunk(struct cm_pg *pg, const struct import_ticket *ticket,
-                       const struct import_batch *batch, const char *problem, struct cm_str detail,
-                       bool *meets_known)
+int import_store_events(struct cm_pg *pg, const struct import_ticket *ticket,
+                        const struct import_batch *batch, bool *meets_known,
+                        struct import_chunk *chunk_r)
 {
-        struct chunk chunk = { ticket, batch, problem, detail, { 0 } };
-        int r = store_chunk(pg, &chunk, !*meets_known);
+        int r;
 
+        *chunk_r = (struct import_chunk){ .batch = batch };
+        r = begin_chunk(pg, ticket, !*meets_known, chunk_r);
         if (r == CM_PG_DUPLICATE && !*meets_known)
-                r = store_chunk(pg, &chunk, false);
+                r = begin_chunk(pg, ticket, false, chunk_r);
         if (r == 0)
-                *meets_known = chunk.counts.known_before > 0;
+                *meets_known = chunk_r->counts.known_before > 0;
         return r;
+}
+
+int import_store_place(struct import_chunk *chunk, const struct import_ticket *ticket,
+                       const char *problem, struct cm_str detail)
+{
+        int r = write_progress(chunk->tx, ticket, chunk, problem, detail);
+
+        if (r == 0)
+                r = write_settled(chunk->tx, ticket);
+        if (r == 0)
+                return cm_pg_commit(&chunk->tx);
+        import_store_drop(chunk);
+        return r;
+}
+
+void import_store_drop(struct import_chunk *chunk)
+{
+        cm_pg_rollback(&chunk->tx);
 }

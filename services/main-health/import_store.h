@@ -72,14 +72,29 @@ int import_store_start(struct cm_pg *pg, struct cm_arena *arena, const struct im
 /* The size of the unpacked document, once it is known. */
 int import_store_sized(struct cm_pg *pg, const struct import_ticket *ticket,
                        int64_t bytes) CM_MUST_CHECK;
-/* One chunk: its events, findings, counts and place in one transaction; the import ends with the
- * batch when `problem` (a code) is there or batch->last. IMPORT_ENDED, or CM_PG_RETRY: again.
- *
- * *meets_known: whether events of it may have been stored before; then, whether some had been.
- * What holds for one chunk mostly holds for the next, so hand it on. Wrong is only slower. */
-int import_store_chunk(struct cm_pg *pg, const struct import_ticket *ticket,
-                       const struct import_batch *batch, const char *problem, struct cm_str detail,
-                       bool *meets_known) CM_MUST_CHECK;
+/*
+ * A chunk is one transaction in two steps: its events; then its findings, counts and place, and the
+ * commit. The first step of a chunk may run beside the second one of the chunk before. The second
+ * must wait for that: it fails when the import is not where the batch begins.
+ */
+struct import_chunk {
+        const struct import_batch *batch;
+        struct cm_pg_tx *tx; /* between the steps */
+        struct import_counts counts;
+};
+
+/* The events. *meets_known: whether some of them may have been stored before; then, whether some
+ * had been. What holds for one chunk mostly holds for the next, so hand it on. Wrong is only
+ * slower. CM_PG_RETRY: again. */
+int import_store_events(struct cm_pg *pg, const struct import_ticket *ticket,
+                        const struct import_batch *batch, bool *meets_known,
+                        struct import_chunk *chunk_r) CM_MUST_CHECK;
+/* All the rest. The import ends with the batch when `problem` (a code) is there or batch->last. The
+ * transaction has ended then in any case. IMPORT_ENDED, or CM_PG_RETRY: both steps again. */
+int import_store_place(struct import_chunk *chunk, const struct import_ticket *ticket,
+                       const char *problem, struct cm_str detail) CM_MUST_CHECK;
+/* Takes the first step back; also when there was none. */
+void import_store_drop(struct import_chunk *chunk);
 /* Ends an import of which nothing more can be read. */
 int import_store_fail(struct cm_pg *pg, const struct import_ticket *ticket, const char *problem,
                       struct cm_str detail) CM_MUST_CHECK;

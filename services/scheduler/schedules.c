@@ -77,7 +77,7 @@ static int store_new(struct cm_request *request, struct stored_schedule *schedul
 {
         struct scheduler *scheduler = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
-        CM_CLEANUP(cm_idempotency_deinit) struct cm_idempotency attempt = { 0 };
+        struct cm_idempotency attempt;
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         int r = cm_idempotency_init(&attempt, request);
 

@@ -56,6 +56,26 @@ def test_sample_comes_in_and_is_known_the_second_time(patient):
     assert [item["id"] for item in listed] == [again["id"], first["id"]]
 
 
+@pytest.mark.parametrize("moment", ["UPDATE ON imports", "INSERT ON health_events"])
+def test_a_batch_that_the_database_wants_again(stack, patient, tmp_path, moment):
+    """What a deadlock does, in the middle of some batches, at each of the two steps of a batch."""
+    dana = patient(time_zone="Europe/Berlin")
+    manifest = make_export(tmp_path / "export.zip", "--records", "60000", "--seed", "11")
+    with stack.postgres.connect("salus_health") as owner:
+        owner.execute("CREATE SEQUENCE tries; GRANT USAGE ON SEQUENCE tries TO salus_health;"
+                      "CREATE FUNCTION once_again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                      " IF nextval('tries') = 5 THEN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;"
+                      f"CREATE TRIGGER once_again AFTER {moment} FOR EACH STATEMENT EXECUTE FUNCTION once_again()")
+        try:
+            job = bring_in(dana.health, tmp_path / "export.zip")
+            assert owner.execute("SELECT last_value FROM tries").fetchone()[0] > 5
+        finally:
+            owner.execute(f"DROP TRIGGER once_again ON {moment.split()[-1]}; DROP FUNCTION once_again; DROP SEQUENCE tries")
+    assert same_as(job, manifest) and job["added"] == manifest["added"]
+    stored = stack.postgres.rows("salus_health", "SELECT count(*) FROM health_events WHERE user_id = %s", dana.id)
+    assert stored == [(manifest["added"],)]
+
+
 def test_facts_carry_what_the_phone_said(patient, tmp_path):
     dana = patient(time_zone="Asia/Jerusalem")
     text = document(heart_rate(72, sourceName="Watch &amp; Co"),
