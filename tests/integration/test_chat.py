@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import client, streams
@@ -458,3 +459,28 @@ def test_how_one_wants_to_be_talked_to(talker):
     problem(person.chat.put("/v1/user-context", json=wanted, headers={"If-Match": nothing.headers["ETag"]}), 412)
     problem(person.chat.put("/v1/user-context", json=wanted | {"ai_profile": {"humor_level": 11}}), 422,
             pointer="/ai_profile/humor_level")
+
+
+def test_ten_thousand_messages_a_minute(talker, chat):
+    """Sixty are taken, the others are told when to come again; who else talks notices nothing."""
+    flooder, other = talker(), talker()
+    conversation = begin(flooder)
+    before = chat.metric("salus_chat_replies_total")
+
+    def flood(count: int) -> list:
+        with client.Api(chat.url, flooder.token) as api:
+            return [api.post(f"/v1/conversations/{conversation}/messages", json={"content": "hello"}) for _ in range(count)]
+
+    with ThreadPoolExecutor(8) as pool:
+        batches = [pool.submit(flood, 250) for _ in range(8)]
+        said = say(other, begin(other), "how was my week?")
+        answers = [answer for batch in batches for answer in batch.result()]
+    assert said.last.type == "done"
+    taken = [answer for answer in answers if answer.status_code == 202]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(taken) + len(refused) == len(answers) and 30 <= len(taken) <= 130   # a minute may end meanwhile
+    problem(refused[0], 429, "rate_limited")
+    assert 0 < int(refused[-1].headers["retry-after"]) <= 60
+    eventually(lambda: chat.metric("salus_chat_replies_total") >= before + len(taken), within=30, what="all that were taken are answered")
+    stored = flooder.chat.get(f"/v1/conversations/{conversation}").json()["message_count"]
+    assert stored == 2 * len(taken)
