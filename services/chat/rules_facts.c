@@ -165,6 +165,8 @@ static void add_dose(struct planner_run *run, const struct phrase_match *match)
         fact->is_good = is_taken;
         arguments->status = is_taken ? DOSE_STATUS_TAKEN : DOSE_STATUS_SKIPPED;
         if (due) {
+                arguments->has_reminder_id = CM_PRESENT;
+                arguments->reminder_id = due->reminder_id;
                 arguments->has_name = due->has_medication_name;
                 arguments->name = due->medication_name;
         }

@@ -420,8 +420,8 @@ static void test_confirms_the_reminder_that_waits(void **state CM_UNUSED)
         prepare(&talk, "I took my meds", "UTC");
         talk.input.context.reminders = &list;
         go(&talk);
-        assert_non_null(
-                strstr(CALLS(talk), "record_dose {\"status\":\"taken\"}\nconfirm_reminder "));
+        assert_non_null(strstr(CALLS(talk), "record_dose {\"status\":\"taken\",\"reminder_id\":"));
+        assert_non_null(strstr(CALLS(talk), "}\nconfirm_reminder "));
         assert_non_null(strstr(talk.reply.data, "The reminder is confirmed: take my meds."));
         done(&talk);
 
@@ -431,8 +431,9 @@ static void test_confirms_the_reminder_that_waits(void **state CM_UNUSED)
         prepare(&talk, "I took my meds", "UTC");
         talk.input.context.reminders = &list;
         go(&talk);
-        assert_non_null(
-                strstr(CALLS(talk), "record_dose {\"status\":\"taken\",\"name\":\"Metformin\"}"));
+        assert_non_null(strstr(
+                CALLS(talk),
+                "record_dose {\"status\":\"taken\",\"name\":\"Metformin\",\"reminder_id\":"));
         done(&talk);
 
         talk = (struct talk){ .steps = 0 };

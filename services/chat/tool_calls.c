@@ -6,6 +6,7 @@
 #include "week_rules.h"
 
 #define WAITS_FOR_ANSWER (12 * CM_HOUR) /* a reminder that ran is due for so long */
+#define MAX_REMINDERS    100            /* that the scheduler lists at a time */
 #define MAX_NOTE         2000           /* code points of a memory that are shown */
 
 /* Reasons of versions, as the history shows them. */
@@ -86,6 +87,42 @@ static struct chat_tool_result void_record(const struct tool_scene *scene,
         return correct(scene, call, key, &request);
 }
 
+/* The schedule whose newest time waits for an answer; NULL when there is none, or nobody says. */
+static const struct schedule *waiting_reminder(const struct tool_scene *scene,
+                                               const struct cm_uuid *id)
+{
+        const struct schedule_list_call request = { .user_id = scene->user_id,
+                                                    .has_limit = CM_PRESENT,
+                                                    .limit = MAX_REMINDERS };
+        struct schedule_list_reply *list = CM_ARENA_NEW(scene->arena, struct schedule_list_reply);
+
+        if (schedule_rpc_list(rpc_of(scene), scene->arena, &request, list, NULL))
+                return NULL;
+        for (size_t i = 0; i < list->items.count; i++)
+                if (cm_uuid_equal(&list->items.items[i].id, id) &&
+                    list->items.items[i].has_waiting_occurrence_id == CM_PRESENT)
+                        return &list->items.items[i];
+        return NULL;
+}
+
+/* A dose that answers a reminder is recorded once, whatever becomes of the answer. */
+static void answer_reminder(const struct tool_scene *scene, const struct chat_tool_call *call,
+                            struct health_event_input *event, struct cm_str *key)
+{
+        const struct record_dose_arguments *in = call->decoded;
+        const struct schedule *reminder;
+        char id[CM_UUID_TEXT_SIZE];
+
+        if (call->tool != CHAT_TOOL_RECORD_DOSE || in->has_reminder_id != CM_PRESENT)
+                return;
+        reminder = waiting_reminder(scene, &in->reminder_id);
+        if (!reminder)
+                return;
+        tool_fact_answer(reminder, event);
+        *key = cm_arena_str(scene->arena,
+                            cm_str_from(cm_uuid_format(&reminder->waiting_occurrence_id, id)));
+}
+
 static struct chat_tool_result record(const struct tool_scene *scene,
                                       const struct chat_tool_call *call, struct cm_str key)
 {
@@ -107,6 +144,7 @@ static struct chat_tool_result record(const struct tool_scene *scene,
                                                               .has_event = CM_PRESENT,
                                                               .event = event,
                                                               .reason = corrected });
+        answer_reminder(scene, call, &event, &key);
         r = health_rpc_record(rpc_of(scene), scene->arena, key, &request, &reply, &problem);
         if (r == 0 && reply.items.count != 1)
                 r = -CM_E_PROTOCOL;

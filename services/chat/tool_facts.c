@@ -104,6 +104,18 @@ static void dose(const struct record_dose_arguments *in, enum chat_language lang
         };
 }
 
+void tool_fact_answer(const struct schedule *reminder, struct health_event_input *dose)
+{
+        struct medication_data *data = &dose->medication_event_input.event_data;
+
+        data->has_medication_id = reminder->has_medication_id;
+        data->medication_id = reminder->medication_id;
+        data->has_dose = reminder->has_dose;
+        data->dose = reminder->dose;
+        if (reminder->has_medication_name == CM_PRESENT)
+                data->name = reminder->medication_name;
+}
+
 static bool has_hebrew(struct cm_str text)
 {
         for (size_t i = 0; i + 1 < text.len; i++)

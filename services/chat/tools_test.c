@@ -104,7 +104,7 @@ static void test_registry(void **state CM_UNUSED)
         root = cm_json_parse(cm_buf_str(&out), &arena, &error);
         assert_non_null(root);
         assert_int_equal(root->count, CHAT_TOOLS);
-        assert_int_equal(CHAT_TOOLS, 14);
+        assert_int_equal(CHAT_TOOLS, 15);
         assert_null(strstr(out.data, "x-"));
         assert_null(strstr(out.data, "$ref"));
         assert_non_null(strstr(out.data, "\"enum\":[\"bad\",\"fair\",\"good\"]"));

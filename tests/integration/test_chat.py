@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import client, streams
 from support.client import problem
-from support.companions import RECALL, REMEMBER, Memory, Scheduler, now
+from support.companions import CONFIRM, RECALL, REMEMBER, Memory, Scheduler, now
 from support.waiting import eventually
 
 @pytest.fixture(scope="module")
@@ -199,6 +199,21 @@ def test_help_comes_first(talker, stack, memory, about, said, reach):
     assert said not in str(event)
     eventually(lambda: person.chat.get(f"/v1/conversations/{conversation}").json()["safety_plan_triggered"],
                what="the conversation knows")
+
+
+def test_a_dose_that_answers_a_reminder_is_recorded_once(talker, scheduler, monkeypatch):
+    """The scheduler does not hear that it was taken, so the person says it again."""
+    person = talker()
+    conversation = begin(person)
+    say(person, conversation, "remind me every day at 8 to take my meds")
+    (item,) = scheduler.of({"user_id": person.id})
+    item |= {"last_run_at": now(), "waiting_occurrence_id": str(uuid.uuid4()), "medication_name": "Metformin"}
+    with monkeypatch.context() as deaf:
+        deaf.setitem(scheduler.answers, CONFIRM, lambda data, key: None)
+        assert say(person, conversation, "I took my meds").tools() == [("record_dose", "done"), ("confirm_reminder", "unavailable")]
+    assert say(person, conversation, "I took my meds").tools() == [("record_dose", "done"), ("confirm_reminder", "done")]
+    (dose,) = [event for event in events_of(person) if event["event_type"] == "medication"]
+    assert dose["event_data"]["name"] == "Metformin"
 
 
 def test_gym_talk_is_no_crisis(talker):

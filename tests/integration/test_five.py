@@ -72,13 +72,14 @@ def test_a_reminder_for_once_is_confirmed(talker):
     assert tools == [("create_reminder", "done")] and "call mum" in text
     soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = person.scheduler.post("/v1/schedules", json={"name": "take my meds", "cron_expression": f"@at {soon}",
-                                                        "medication_name": "Metformin", "reminder_method": "none"}).json()
+                                                        "medication_name": "Metformin", "dose": {"value": 500, "unit": "mg"},
+                                                        "reminder_method": "none"}).json()
     runs = lambda: items(person.scheduler, f"/v1/schedules/{made['id']}/runs")  # noqa: E731
     eventually(runs, within=20, what="its time has come")
     assert talk(person, conversation, "I took my meds")[1] == [("record_dose", "done"), ("confirm_reminder", "done")]
     assert runs()[0]["ack"] == "done"
     (dose,) = items(person.health, "/v1/health-events")
-    assert dose["event_data"]["name"] == "Metformin"
+    assert dose["event_data"] == {"name": "Metformin", "status": "taken", "dose": {"value": 500, "unit": "mg"}}
     assert talk(person, conversation, "I took my meds")[1] == [("record_dose", "done")], "nothing waits any more"
 
 

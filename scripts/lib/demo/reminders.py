@@ -52,5 +52,6 @@ def confirm(person: Person, runs: str):
     expect(run["ack"] == "done", "the scheduler knows that it was done", run)
     (dose,) = person.api.get("/v1/health-events?event_type=medication").json["items"]
     day = person.api.get(f"/v1/days/{dose['local_date']}/summary").json
-    expect(dose["event_data"]["name"] == "Metformin" and day["doses"]["taken"] == 1,
-           f"the summary of {dose['local_date']} shows one dose taken; it was {dose['event_data']['name']}", (dose, day))
+    what = dose["event_data"]
+    expect((what["name"], what["dose"]) == ("Metformin", {"value": 500, "unit": "mg"}) and day["doses"]["taken"] == 1,
+           f"the summary of {dose['local_date']} shows one dose taken; it was {what['name']}, {what['dose']['value']} mg", (dose, day))
