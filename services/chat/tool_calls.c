@@ -253,18 +253,18 @@ static struct cm_str expression_text(struct cm_arena *arena, const struct schedu
         }
 }
 
-/* One that ran lately waits for an answer; the scheduler knows whether it had one already. */
+/* One that reminded lately and has no answer is due. */
 static void reminder_of(struct cm_arena *arena, const struct schedule *schedule, cm_time now,
                         struct reminder *reminder)
 {
-        bool ran = schedule->has_last_run_at == CM_PRESENT &&
-                   now - schedule->last_run_at < WAITS_FOR_ANSWER;
+        bool waits = schedule->has_waiting_since == CM_PRESENT &&
+                     now - schedule->waiting_since < WAITS_FOR_ANSWER;
 
         *reminder = (struct reminder){
                 .reminder_id = schedule->id,
                 .text = cm_arena_str(arena, schedule->title),
                 .schedule = expression_text(arena, schedule),
-                .state = ran                   ? REMINDER_STATE_DUE
+                .state = waits                 ? REMINDER_STATE_DUE
                          : schedule->is_active ? REMINDER_STATE_ACTIVE
                                                : REMINDER_STATE_CANCELLED,
                 .has_next_at = schedule->has_next_run_at,
@@ -386,7 +386,10 @@ static struct chat_tool_result confirm_reminder(const struct tool_scene *scene,
                                                 const struct chat_tool_call *call,
                                                 struct cm_str key)
 {
+        const struct confirm_reminder_arguments *in = call->decoded;
         const struct reminder_confirm_call request = { .user_id = scene->user_id,
+                                                       .has_schedule_id = CM_PRESENT,
+                                                       .schedule_id = in->reminder_id,
                                                        .answer = OCCURRENCE_ACK_DONE };
         struct reminder *reminder = CM_ARENA_NEW(scene->arena, struct reminder);
         struct reminder_confirm_reply reply;

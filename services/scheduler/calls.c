@@ -192,8 +192,12 @@ int schedule_serve_list(struct cm_rpc_request *call, const struct schedule_list_
         if (r)
                 return r;
         out->items.items = cm_arena_array(call->arena, list.count + 1, sizeof(*out->items.items));
-        for (size_t i = 0; i < list.count; i++)
+        for (size_t i = 0; i < list.count; i++) {
                 view(call->arena, &list.items[i].view, language, &out->items.items[i]);
+                out->items.items[i].has_waiting_since =
+                        list.items[i].waits ? CM_PRESENT : CM_ABSENT;
+                out->items.items[i].waiting_since = list.items[i].waiting_since;
+        }
         out->items.count = list.count;
         return 0;
 }
@@ -314,18 +318,24 @@ int reminder_serve_confirm(struct cm_rpc_request *call, const struct reminder_co
                 .snoozed_until =
                         in->answer == OCCURRENCE_ACK_SNOOZED ? call->now + minutes * CM_MINUTE : 0,
         };
+        const struct occurrence_choice choice = {
+                .id = in->has_occurrence_id == CM_PRESENT ? &in->occurrence_id : NULL,
+                .schedule_id = in->has_schedule_id == CM_PRESENT ? &in->schedule_id : NULL,
+        };
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         struct occurrence occurrence;
-        int r = cm_pg_begin(scheduler->pg, SCOPE_OF(&call->user), &tx);
+        int r;
 
+        if (choice.id && choice.schedule_id)
+                return cm_rpc_refuse(call, CM_CODE_INVALID,
+                                     "at most one of occurrence_id and schedule_id");
+        r = cm_pg_begin(scheduler->pg, SCOPE_OF(&call->user), &tx);
         if (r == 0)
                 r = cm_rpc_claim(call, tx);
         if (r)
                 return r;
-        r = occurrence_store_answer_in(tx, call->arena, &call->user,
-                                       in->has_occurrence_id == CM_PRESENT ? &in->occurrence_id
-                                                                           : NULL,
-                                       &answer, &occurrence, &out->known);
+        r = occurrence_store_answer_in(tx, call->arena, &call->user, &choice, &answer, &occurrence,
+                                       &out->known);
         if (r)
                 return refuse_answer(call, r);
         out->occurrence_id = occurrence.id;

@@ -284,29 +284,41 @@ static const struct cm_pg_statement lock_newest = {
                " ORDER BY nominal_at DESC, id DESC LIMIT 1 FOR UPDATE",
 };
 
+static const struct cm_pg_statement lock_newest_of = {
+        .name = "occurrence_lock_newest_of",
+        .sql = "SELECT " COLUMNS " FROM occurrences WHERE user_id = $1::uuid AND state = $2::int2"
+               " AND schedule_type = $3::int2 AND schedule_id = $4::uuid"
+               " AND nominal_at > clock_timestamp() - interval '2 days'"
+               " ORDER BY nominal_at DESC, id DESC LIMIT 1 FOR UPDATE",
+};
+
 static int lock_for_answer(struct cm_pg_tx *tx, const struct cm_uuid *user,
-                           const struct cm_uuid *id, struct cm_pg_result *result_r)
+                           const struct occurrence_choice *choice, struct cm_pg_result *result_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
         cm_pg_put_uuid(&params, user);
-        if (id) {
-                cm_pg_put_uuid(&params, id);
+        if (choice->id) {
+                cm_pg_put_uuid(&params, choice->id);
                 return cm_pg_tx_query(tx, &lock_one, &params, result_r);
         }
         cm_pg_put_int2(&params, RUN_STATE_FIRED);
         cm_pg_put_int2(&params, SCHEDULE_TYPE_REMINDER);
+        if (choice->schedule_id) {
+                cm_pg_put_uuid(&params, choice->schedule_id);
+                return cm_pg_tx_query(tx, &lock_newest_of, &params, result_r);
+        }
         cm_pg_put_int2(&params, OCCURRENCE_ACK_SNOOZED);
         return cm_pg_tx_query(tx, &lock_newest, &params, result_r);
 }
 
 int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
-                               const struct cm_uuid *user, const struct cm_uuid *id,
+                               const struct cm_uuid *user, const struct occurrence_choice *choice,
                                const struct occurrence_answer *answer,
                                struct occurrence *occurrence_r, bool *known_r)
 {
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        int r = lock_for_answer(tx, user, id, &result), outcome;
+        int r = lock_for_answer(tx, user, choice, &result), outcome;
 
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
@@ -333,7 +345,9 @@ int occurrence_store_answer(struct cm_pg *pg, struct cm_arena *arena, const stru
         bool known;
 
         if (r == 0)
-                r = occurrence_store_answer_in(tx, arena, user, id, answer, occurrence_r, &known);
+                r = occurrence_store_answer_in(tx, arena, user,
+                                               &(struct occurrence_choice){ .id = id }, answer,
+                                               occurrence_r, &known);
         if (r)
                 return r;
         r = cm_pg_commit(&tx);

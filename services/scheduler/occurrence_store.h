@@ -38,11 +38,15 @@ struct occurrence_answer {
 int occurrence_store_answer(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
                             const struct cm_uuid *id, const struct occurrence_answer *answer,
                             struct occurrence *occurrence_r) CM_MUST_CHECK;
-/* The same in a transaction of the caller's; `id` NULL: the newest that fired in the last two days
- * and waits for an answer. *occurrence_r is as it was before, without its messages; *known_r: it
- * had this answer already. */
+/* Which one: `id`, or the newest of the schedule that fired in the last two days, or (neither) the
+ * newest of all reminders that fired then and waits for an answer. */
+struct occurrence_choice {
+        const struct cm_uuid *id, *schedule_id;
+};
+/* The same in a transaction of the caller's. *occurrence_r is as it was before, without its
+ * messages; *known_r: it had this answer already. */
 int occurrence_store_answer_in(struct cm_pg_tx *tx, struct cm_arena *arena,
-                               const struct cm_uuid *user, const struct cm_uuid *id,
+                               const struct cm_uuid *user, const struct occurrence_choice *choice,
                                const struct occurrence_answer *answer,
                                struct occurrence *occurrence_r, bool *known_r) CM_MUST_CHECK;
 

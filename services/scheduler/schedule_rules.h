@@ -12,6 +12,8 @@ struct stored_schedule {
         cm_time next_nominal;
         struct cm_str tz_version;
         int64_t rule_hash;
+        bool waits; /* in lists of what is upcoming: its last run has no answer */
+        cm_time waiting_since;
 };
 
 enum schedule_outcome {

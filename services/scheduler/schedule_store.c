@@ -181,11 +181,17 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
         return 0;
 }
 
+/* The last run of a reminder, unless it has an answer that stands. */
 static const struct cm_pg_statement read_upcoming = {
         .name = "schedule_upcoming",
-        .sql = "SELECT " SCHEDULE_COLUMNS " FROM schedules s WHERE s.user_id = $1::uuid"
-               " AND ($2::bool OR s.is_active) ORDER BY s.next_run_at NULLS LAST, s.id"
-               " LIMIT $3::int4",
+        .sql = "SELECT " SCHEDULE_COLUMNS ", w.nominal_at FROM schedules s LEFT JOIN LATERAL"
+               " (SELECT o.nominal_at, o.ack FROM occurrences o WHERE o.user_id = s.user_id"
+               "  AND o.schedule_id = s.id AND o.state = $4::int2 AND o.schedule_type = $5::int2"
+               "  AND o.nominal_at > clock_timestamp() - interval '2 days'"
+               "  ORDER BY o.nominal_at DESC, o.id DESC LIMIT 1) w"
+               " ON w.ack IS NULL OR w.ack = $6::int2"
+               " WHERE s.user_id = $1::uuid AND ($2::bool OR s.is_active OR w.nominal_at IS NOT"
+               " NULL) ORDER BY s.next_run_at NULLS LAST, s.id LIMIT $3::int4",
 };
 
 int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
@@ -199,10 +205,16 @@ int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
         cm_pg_put_uuid(&params, user);
         cm_pg_put_bool(&params, all);
         cm_pg_put_int4(&params, limit);
+        cm_pg_put_int2(&params, RUN_STATE_FIRED);
+        cm_pg_put_int2(&params, SCHEDULE_TYPE_REMINDER);
+        cm_pg_put_int2(&params, OCCURRENCE_ACK_SNOOZED);
         r = cm_pg_query(scheduler->pg, SCOPE_OF(user), &read_upcoming, &params, &result);
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         take_all(scheduler, arena, &result, list_r);
+        for (int i = 0; i < result.rows; i++)
+                list_r->items[i].waits = row_time(&result, i, SCHEDULE_COLUMN_COUNT,
+                                                  &list_r->items[i].waiting_since) == CM_PRESENT;
         return 0;
 }
 

@@ -25,7 +25,8 @@ int schedule_store_list(struct scheduler *scheduler, struct cm_arena *arena,
                         const struct cm_uuid *user, const struct schedule_place *after,
                         int32_t limit, struct schedule_array *list_r) CM_MUST_CHECK;
 
-/* Next to run first; without those that do not run, unless `all`. */
+/* Next to run first; without those that do not run any more and wait for no answer, unless `all`.
+ */
 int schedule_store_upcoming(struct scheduler *scheduler, struct cm_arena *arena,
                             const struct cm_uuid *user, bool all, int32_t limit,
                             struct schedule_array *list_r) CM_MUST_CHECK;

@@ -164,13 +164,15 @@ def test_a_reminder_and_its_dose(talker, scheduler):
     assert reply.tools() == [("create_reminder", "done")], reply.text
     (item,) = scheduler.of({"user_id": person.id})
     assert (item["kind"], item["expression"]) == ("cron", "0 8 * * 1-5") and "meds" in item["title"]
-    item["last_run_at"] = now()
+    item["last_run_at"] = item["waiting_since"] = now()
     taken = say(person, conversation, "I took my meds")
     assert taken.tools() == [("record_dose", "done"), ("confirm_reminder", "done")]
     assert scheduler.confirmed[-1]["id"] == item["id"]
-    (dose,) = [event for event in events_of(person) if event["event_type"] == "medication"]
+    del item["waiting_since"]
+    assert say(person, conversation, "took my pills").tools() == [("record_dose", "done")], "it has its answer"
+    dose, _ = [event for event in events_of(person) if event["event_type"] == "medication"]
     day = person.health.get(f"/v1/days/{dose['local_date']}/summary").json()
-    assert day["doses"]["taken"] == 1
+    assert day["doses"]["taken"] == 2
 
 
 # ---- crisis

@@ -60,7 +60,7 @@ class Scheduler(Callee):
         return {"schedule": item}
 
     def confirm(self, data, key):
-        item = self.of(data)[0]
+        (item,) = [item for item in self.of(data) if item["id"] == data["schedule_id"]]
         self.confirmed.append(item)
         return {"occurrence_id": str(uuid.uuid4()), "schedule_id": item["id"], "title": item["title"], "nominal_at": now(),
                 "state": "acked", "known": False}
