@@ -3,7 +3,18 @@
 import argparse
 import sys
 
-from bench import rows_bus, rows_chat, rows_daemons, rows_events, rows_imports, rows_memory, rows_reads, rows_rpc, rows_scheduler, rows_streams
+from bench import (
+    rows_bus,
+    rows_chat,
+    rows_daemons,
+    rows_events,
+    rows_imports,
+    rows_memory,
+    rows_reads,
+    rows_rpc,
+    rows_scheduler,
+    rows_streams,
+)
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
