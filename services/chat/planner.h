@@ -36,7 +36,7 @@ struct planner_round {
 /* A message of the conversation before this one, oldest first. */
 struct planner_message {
         bool is_from_person;
-        struct cm_str text;
+        struct cm_str text; /* as it was written, likewise */
         const struct planner_round *rounds;
         size_t round_count;
         const struct cm_uuid *sources; /* memories that the reply rested on */
@@ -49,15 +49,19 @@ struct planner_context {
         cm_time now;
         const struct cm_zone *zone;
         struct cm_str zone_name;
-        bool is_health_silent, is_memory_silent, are_reminders_silent;
+        bool is_health_silent, is_memory_silent, are_reminders_silent, are_wishes_silent;
         const struct week_summary *week;       /* NULL: nothing recorded, or silent */
         const struct memory_notes *memories;   /* recalled for this message; NULL as above */
         const struct reminder_list *reminders; /* NULL as above */
+        const struct user_health_data *health; /* height, allergies, …; NULL as above */
+        const struct user_context *wishes;     /* how the person wants to be talked to, and goals;
+                                                  NULL: never said, or silent */
 };
 
 struct planner_input {
         const struct chat_text
-                *message; /* as it was written: what leaves the house is hidden by `openai` */
+                *message; /* as it was written: what leaves the house is hidden by `openai`, with
+                             one pseudonym a value over all that goes along */
         enum chat_language reply; /* EN or HE */
         struct planner_context context;
         const struct planner_message *recent;

@@ -103,12 +103,18 @@ static int say_started(struct reply *reply)
 
 /* ---- the work */
 
+/* The message's own; else what the person has asked for; else the account's. */
 static enum chat_language reply_language(const struct chat_text *text,
                                          const struct reply_context *context)
 {
+        const struct user_context *wishes = context->planner.wishes;
+        struct cm_str wanted = cm_str_from(context->language);
+
         if (text->reply == CHAT_LANGUAGE_HE || text->reply == CHAT_LANGUAGE_EN)
                 return text->reply;
-        return strncmp(context->language, "he", 2) == 0 ? CHAT_LANGUAGE_HE : CHAT_LANGUAGE_EN;
+        if (wishes && wishes->preferences.has_language == CM_PRESENT)
+                wanted = wishes->preferences.language;
+        return cm_str_starts(wanted, CM_STR("he")) ? CHAT_LANGUAGE_HE : CHAT_LANGUAGE_EN;
 }
 
 /* Help for where the person is, in their language, and nothing else: no model, no tools. */
@@ -203,13 +209,16 @@ static void note_finish(struct reply *reply, const struct planner_ops *ops,
 }
 
 static int follow_plan(struct reply *reply, struct planner *planner,
-                       const struct planner_input *input, const struct tool_scene *scene)
+                       const struct planner_input *input, struct tool_scene *scene)
 {
         const struct planner_ops *ops = planner->ops;
         struct planner_step step = { .kind = PLANNER_SAY };
         struct planner_run *run = NULL;
         int64_t round = 0;
-        int r = ops->start(planner, input, &reply->arena, &run);
+        int r;
+
+        scene->purpose = context_purpose(reply->chat, planner);
+        r = ops->start(planner, input, &reply->arena, &run);
 
         while (r == 0 && step.kind != PLANNER_FINISH) {
                 r = ops->next(run, &step);
@@ -234,7 +243,7 @@ static bool may_fall_back(const struct reply *reply, int r)
 }
 
 static int fall_back(struct reply *reply, const struct planner_input *input,
-                     const struct tool_scene *scene)
+                     struct tool_scene *scene)
 {
         int r = say_text(reply,
                          input->reply == CHAT_LANGUAGE_HE

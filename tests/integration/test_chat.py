@@ -8,6 +8,7 @@ import pytest
 from support import client, streams
 from support.client import problem
 from support.companions import CONFIRM, RECALL, REMEMBER, Memory, Scheduler, now
+from support.paths import ROOT
 from support.waiting import eventually
 
 @pytest.fixture(scope="module")
@@ -171,8 +172,11 @@ def test_a_reminder_and_its_dose(talker, scheduler):
     assert scheduler.confirmed[-1]["id"] == item["id"]
     (dose,) = [event for event in events_of(person) if event["event_type"] == "medication"]
     assert dose["event_data"]["name"] == "Metformin"
+    del item["waiting_occurrence_id"]
+    assert say(person, conversation, "took my pills").tools() == [("record_dose", "done")], "it has its answer"
+    dose, _ = [event for event in events_of(person) if event["event_type"] == "medication"]
     day = person.health.get(f"/v1/days/{dose['local_date']}/summary").json()
-    assert day["doses"]["taken"] == 1
+    assert day["doses"]["taken"] == 2
 
 
 # ---- crisis
@@ -214,6 +218,13 @@ def test_a_dose_that_answers_a_reminder_is_recorded_once(talker, scheduler, monk
     assert say(person, conversation, "I took my meds").tools() == [("record_dose", "done"), ("confirm_reminder", "done")]
     (dose,) = [event for event in events_of(person) if event["event_type"] == "medication"]
     assert dose["event_data"]["name"] == "Metformin"
+
+
+def test_the_age_of_the_help_lines_is_a_metric(chat):
+    rows = [line.split("\t") for line in (ROOT / "services/chat/data/help.tsv").read_text().splitlines() if line and line[0] != "#"]
+    never = [row for row in rows if row[8] == "-"]
+    assert chat.metric("salus_chat_help_unchecked") == len(never)
+    assert (chat.metric("salus_chat_help_oldest_check_seconds") == 0) == bool(never)
 
 
 def test_gym_talk_is_no_crisis(talker):

@@ -107,3 +107,27 @@ def test_i_took_it(chat, planner, mail):
     assert named.data["known"]
     assert confirm(occurrence_id=reply.data["occurrence_id"], answer="skipped").code == "conflict"
     assert dana.api.get(f"/v1/occurrences/{reply.data['occurrence_id']}").json()["ack"] == "done"
+
+
+def test_which_reminder_waits(chat, planner, mail):
+    """A list says which schedule waits for an answer, also of one that ran once; answered by its own id, it waits no more."""
+    dana = known(planner)
+
+    def waiting() -> set[str]:
+        items = chat.ok("schedule.list.v1", {"user_id": dana.id}, service="scheduler")["items"]
+        return {item["id"] for item in items if "waiting_occurrence_id" in item}
+
+    def confirm(key=None, **more):
+        return chat.call("reminder.confirm.v1", {"user_id": dana.id, "answer": "done"} | more, key=key or new_key(), service="scheduler")
+    first, second = (create(chat, dana, kind="at", expression=soon(), title=title).data["schedule"]["id"] for title in ("one", "two"))
+    assert waiting() == set()
+    assert confirm(schedule_id=first).code == "not_found"
+    eventually(lambda: waiting() == {first, second}, within=20, what="both wait")
+    done = confirm(schedule_id=first)
+    assert (done.data["schedule_id"], done.data["title"], done.data["known"]) == (first, "one", False)
+    assert waiting() == {second}
+    assert confirm(schedule_id=first).code == "not_found" and waiting() == {second}
+    assert confirm(occurrence_id=done.data["occurrence_id"]).data["known"]
+    snoozed = confirm(schedule_id=second, answer="snoozed", snooze_minutes=5)
+    assert snoozed.code == "ok" and waiting() == {second}, "put off is no answer yet"
+    assert confirm().data["schedule_id"] == second and waiting() == set()
