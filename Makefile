@@ -62,10 +62,11 @@ $(gen)/.stamp: services/chat/data/help.tsv $(shell find proto services/*/migrati
 	$(if $(wildcard proto/generate/generate.py),$(PYTHON) proto/generate/generate.py --proto proto --out $(gen))
 	@touch $@
 
-# The generated files are known by name, so that the first `make` on a fresh clone builds them too.
+# Made before all else, after which make starts anew: it must not judge objects by the headers of before.
+-include $(gen)/.stamp
+
 gen_common   := schemas events rpc keys errors settings chat_tools
 gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_rpc.c $(gen)/$(1)_migrations.c
-$(gen)/%.c: $(gen)/.stamp ;
 gen_common_obj := $(gen_common:%=$(out)/gen/%.o)
 
 $(out)/gen/%.o: $(gen)/%.c

@@ -174,6 +174,17 @@ static int begin(struct cm_request *request, const struct conversation_document 
         return reply_place_insert(chat, cm_request_arena(request), &message->reply_id, &place);
 }
 
+/* Nobody fills the house alone; who asks for help is never told to wait for that. */
+static int refuse_busy(struct cm_request *request)
+{
+        const struct cm_problem problem = { .status = 429,
+                                            .code = CM_CODE_RATE_LIMITED,
+                                            .title = "Wait for the replies to your messages",
+                                            .retry_after_s = 1 };
+
+        return cm_reply_problem(request, &problem);
+}
+
 int message_send(struct cm_request *request, const struct message_send_params *params,
                  const struct message_input *in)
 {
@@ -195,6 +206,9 @@ int message_send(struct cm_request *request, const struct message_send_params *p
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
         if (!reply_may_start(chat))
                 return -CM_E_OVERLOAD;
+        if (analysis.crisis.level == CHAT_CRISIS_NONE &&
+            reply_is_person_busy(chat, &conversation.user_id))
+                return refuse_busy(request);
         r = message_store_append(chat, cm_request_arena(request), &append, &stored);
         if (r == MESSAGE_KEY_REUSED)
                 return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);

@@ -442,6 +442,17 @@ bool reply_may_start(const struct chat *chat)
         return !chat->is_ending && chat->reply_count < (size_t)chat->settings->max_replies;
 }
 
+bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id)
+{
+        const struct cm_list *node = chat->replies.next;
+        int count = 0;
+
+        for (; node != &chat->replies; node = node->next)
+                count += cm_uuid_equal(
+                        &CM_CONTAINER(node, struct reply, node)->conversation.user_id, user_id);
+        return count >= chat->settings->max_replies_person;
+}
+
 static struct reply *reply_new(struct chat *chat, const struct conversation_document *conversation,
                                const struct message_document *message)
 {

@@ -12,6 +12,8 @@ struct reply;
 
 /* There is room for one more. */
 bool reply_may_start(const struct chat *chat);
+/* As many replies as one person may have are being made here. */
+bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id);
 /* Starts the reply to a message that is stored. -CM_E_OVERLOAD: nobody makes it; it will count as
  * interrupted. Does not suspend. */
 int reply_start(struct chat *chat, const struct conversation_document *conversation,
