@@ -140,6 +140,7 @@ void redis_flights_send(struct cm_redis *redis)
                 cm_buf_add_str(&redis->out, cm_buf_str(&flight->bytes));
                 cm_buf_deinit(&flight->bytes);
                 flight->sent = true;
+                redis_link_watch(redis);
         }
         redis_link_flush_soon(redis);
 }
@@ -177,8 +178,10 @@ static struct redis_flight *flight_new(struct cm_redis *redis, struct redis_call
                 redis_encode(out, commands[i].args, commands[i].count);
         cm_list_append(&redis->flights, &flight->node);
         redis->waiting += count;
-        if (flight->sent)
+        if (flight->sent) {
+                redis_link_watch(redis);
                 redis_link_flush_soon(redis);
+        }
         return flight;
 }
 

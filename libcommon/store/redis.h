@@ -22,6 +22,8 @@ struct cm_redis_config {
         int64_t connect_timeout_us;
         int64_t backoff_max_us;
         int64_t ping_us;    /* between the pings of a subscriber; 0: 15 s */
+        int64_t silence_us; /* a server that owes answers and sends nothing for so long is gone; it
+                               is more than any command blocks. 0: 10 s */
         size_t max_waiting; /* commands without an answer; then -CM_E_OVERLOAD */
 };
 

@@ -68,7 +68,9 @@ struct cm_redis {
         struct redisReader *reader;
         struct cm_arena parsed; /* the reply that the reader is building */
         struct cm_watch *watch;
-        struct cm_timer *timer; /* the next attempt, or the limit of the present one */
+        struct cm_timer *timer; /* the next attempt, the limit of the present one, or of silence */
+        bool is_watched;        /* answers are waited for, and the timer runs */
+        int64_t heard_us;       /* when the server last sent something that was waited for */
         unsigned attempts;      /* since it was ready */
         size_t greetings_left;
         struct redis_resolve *resolving;
@@ -92,6 +94,8 @@ struct cm_redis {
 void redis_link_start(struct cm_redis *redis);
 void redis_link_drop(struct cm_redis *redis, const char *reason);
 void redis_link_close(struct cm_redis *redis);
+/* Answers are waited for from now on: a silent server is given up. */
+void redis_link_watch(struct cm_redis *redis);
 /* Sends what is in redis->out once this turn's commands are all there. */
 void redis_link_flush_soon(struct cm_redis *redis);
 

@@ -33,6 +33,7 @@
 #define KEEPALIVE_IDLE_S     10
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_PROBES     3
+#define SILENCE_US           (10 * CM_SECOND)
 #define READ_SIZE            65536
 #define READS_A_TURN         16
 
@@ -54,6 +55,7 @@ static void close_socket(struct cm_redis *redis)
         cm_buf_reset(&redis->out);
         redis->out_sent = 0;
         redis->greetings_left = 0;
+        redis->is_watched = false;
         redis_subscriber_close(redis);
 }
 
@@ -200,6 +202,7 @@ static void receive(struct cm_redis *redis)
                         redis_link_drop(redis, n ? strerror(errno) : "closed by the server");
                         return;
                 }
+                redis->heard_us = cm_monotonic_us();
                 redisReaderFeed(redis->reader, bytes, (size_t)n);
                 if (!take_replies(redis) || (size_t)n < sizeof(bytes))
                         return;
@@ -372,12 +375,42 @@ void redis_link_start(struct cm_redis *redis)
                 connect_to(redis, redis->address.host);
 }
 
+/* ---- a server that says nothing: the kernel at the other end is alive, its process is not, or
+ * what is between has lost the connection without a word */
+
+static int64_t silence_us(const struct cm_redis *redis)
+{
+        return redis->config.silence_us ? redis->config.silence_us : SILENCE_US;
+}
+
+void redis_link_watch(struct cm_redis *redis)
+{
+        if (redis->is_watched)
+                return;
+        redis->is_watched = true;
+        redis->heard_us = cm_monotonic_us();
+        cm_timer_start(redis->timer, silence_us(redis));
+}
+
+static void check_silence(struct cm_redis *redis)
+{
+        int64_t left_us = redis->heard_us + silence_us(redis) - cm_monotonic_us();
+
+        redis->is_watched = !cm_list_is_empty(&redis->flights);
+        if (redis->is_watched && left_us <= 0)
+                redis_link_drop(redis, "no answer");
+        else if (redis->is_watched)
+                cm_timer_start(redis->timer, left_us);
+}
+
 static void on_timer(void *arg)
 {
         struct cm_redis *redis = arg;
 
         if (redis->state == REDIS_DOWN)
                 redis_link_start(redis);
+        else if (redis->state == REDIS_READY)
+                check_silence(redis);
         else
                 redis_link_drop(redis, "no answer while connecting");
 }

@@ -162,6 +162,31 @@ static void deadline_leaves_the_order_of_replies(void **state CM_UNUSED)
         in_fiber(deadline_leaves_the_order_of_replies_fiber);
 }
 
+/* Its connections stay open, and nothing comes any more. */
+static void gives_a_silent_server_up_fiber(void)
+{
+        struct cm_redis_reply reply;
+
+        client.redis->config.silence_us = 300 * CM_MILLISECOND;
+        assert_int_equal(call(&reply, "BLPOP", "nothing", "0.2"), 0);
+        assert_int_equal(call(&reply, "PING", NULL, NULL), 0);
+        assert_int_equal(cm_fiber_sleep(400 * CM_MILLISECOND), 0); /* it owes nothing */
+        assert_true(cm_redis_is_ready(client.redis));
+        kill(client.server.pid, SIGSTOP);
+        assert_int_equal(call(&reply, "PING", NULL, NULL), -CM_E_UNCERTAIN);
+        assert_false(cm_redis_is_ready(client.redis));
+        kill(client.server.pid, SIGCONT);
+        while (!cm_redis_is_ready(client.redis))
+                assert_int_equal(cm_fiber_sleep(10 * CM_MILLISECOND), 0);
+        assert_int_equal(call(&reply, "PING", NULL, NULL), 0);
+        assert_int_equal(warnings, 1);
+}
+
+static void gives_a_silent_server_up(void **state CM_UNUSED)
+{
+        in_fiber(gives_a_silent_server_up_fiber);
+}
+
 static void reconnects_after_a_crash_fiber(void)
 {
         struct cm_redis_reply reply;
@@ -376,6 +401,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(script_is_loaded_when_unknown, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(deadline_leaves_the_order_of_replies, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(gives_a_silent_server_up, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(reconnects_after_a_crash, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(refuses_more_than_may_wait, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(logs_in, set_up, tear_down),
