@@ -65,7 +65,7 @@ $(gen)/.stamp: services/chat/data/help.tsv $(shell find proto services/*/migrati
 # The generated files are known by name, so that the first `make` on a fresh clone builds them too.
 gen_common   := schemas events rpc keys errors settings chat_tools
 gen_src_of    = $(gen)/$(1)_api.c $(gen)/$(1)_rpc.c $(gen)/$(1)_migrations.c
-$(gen)/%.c: $(gen)/.stamp ;
+$(gen)/%.c $(gen)/%.h: $(gen)/.stamp ;
 gen_common_obj := $(gen_common:%=$(out)/gen/%.o)
 
 $(out)/gen/%.o: $(gen)/%.c
