@@ -2,12 +2,14 @@
 #include "main_health_api.h"
 
 /* The current version is the one that no later one follows. Few events have later versions, and
- * those have an index of their own, so the question costs next to nothing, if it is asked of each
- * row that is shown. OFFSET is what keeps the server from making a join of it: that it may do by
+ * those have an index of their own. Whether $1 has any is asked once; if so, it is asked of each
+ * row that is shown. OFFSET is what keeps the server from making a join of that, which it may do by
  * comparing every event of a person with every later version. */
 #define IS_CURRENT                                                                                 \
-        "NOT EXISTS (SELECT FROM health_events n WHERE n.user_id = e.user_id AND n.id = e.id"      \
-        " AND n.version > e.version AND n.version > 1 ORDER BY n.version OFFSET 0)"
+        "((SELECT NOT EXISTS (SELECT FROM health_events n WHERE n.user_id = $1::uuid"              \
+        "  AND n.version > 1 ORDER BY n.id OFFSET 0))"                                             \
+        " OR NOT EXISTS (SELECT FROM health_events n WHERE n.user_id = e.user_id AND n.id = e.id"  \
+        "  AND n.version > e.version AND n.version > 1 ORDER BY n.version OFFSET 0))"
 
 void event_row_read(const struct cm_pg_result *result, int row, struct cm_arena *arena,
                     struct recorded_event *event_r)
