@@ -8,6 +8,7 @@
 #include "service/user_refs.h"
 #include "sys/metrics.h"
 #include "tool_calls.h"
+#include "user_context.h"
 #include "week_rules.h"
 
 #define MAX_QUERY 4096 /* code points that memory takes */
@@ -32,6 +33,13 @@ static struct cm_metric silent_scheduler = {
         .kind = CM_METRIC_COUNTER,
 };
 
+static struct cm_metric silent_store = {
+        .name = "salus_chat_context_silent_total",
+        .help = "Services that did not answer while a reply was prepared",
+        .labels = "service=\"chat\"",
+        .kind = CM_METRIC_COUNTER,
+};
+
 struct gathering {
         struct chat *chat;
         struct cm_arena *arena;
@@ -46,15 +54,16 @@ static void ask_health(void *arg)
         struct gathering *it = arg;
         const struct health_context_call call = { .user_id = it->user_id };
         struct week_summary *week = CM_ARENA_NEW(it->arena, struct week_summary);
-        struct health_context_reply reply;
-        int r = health_rpc_context(it->chat->worker->rpc, it->arena, &call, &reply, NULL);
+        struct health_context_reply *reply = CM_ARENA_NEW(it->arena, struct health_context_reply);
+        int r = health_rpc_context(it->chat->worker->rpc, it->arena, &call, reply, NULL);
 
         if (r) {
                 cm_counter_add(&silent_health, 1);
                 return;
         }
-        week_rules_sum(it->arena, reply.days.items, reply.days.count, week);
+        week_rules_sum(it->arena, reply->days.items, reply->days.count, week);
         it->context->is_health_silent = false;
+        it->context->health = reply->has_health_data == CM_PRESENT ? &reply->health_data : NULL;
         it->context->week = week->days_with_entries ? week : NULL;
 }
 
@@ -90,6 +99,20 @@ static void ask_scheduler(void *arg)
         it->context->are_reminders_silent = false;
         it->context->reminders =
                 reply.items.count ? tool_reminders(it->arena, &reply, it->now) : NULL;
+}
+
+/* Nobody else is asked: it is in the service's own store. */
+static void read_wishes(void *arg)
+{
+        struct gathering *it = arg;
+        struct user_context *wishes = CM_ARENA_NEW(it->arena, struct user_context);
+
+        if (user_context_load(it->chat, it->arena, &it->user_id, wishes)) {
+                cm_counter_add(&silent_store, 1);
+                return;
+        }
+        it->context->are_wishes_silent = false;
+        it->context->wishes = wishes->version > 0 ? wishes : NULL;
 }
 
 void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time now,
@@ -129,7 +152,7 @@ int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uu
 
         context_person(chat, user_id, now, context_r);
         context->is_health_silent = context->is_memory_silent = true;
-        context->are_reminders_silent = true;
+        context->are_reminders_silent = context->are_wishes_silent = true;
         (void)cm_fiber_set_deadline(mine < before ? mine : before);
         cm_group_init(&group);
         r = cm_group_start(&group, "context health", ask_health, &it);
@@ -137,6 +160,8 @@ int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uu
                 r = cm_group_start(&group, "context memory", ask_memory, &it);
         if (r == 0)
                 r = cm_group_start(&group, "context reminders", ask_scheduler, &it);
+        if (r == 0)
+                r = cm_group_start(&group, "context wishes", read_wishes, &it);
         (void)r; /* overload: they count as silent */
         r = cm_group_join(&group);
         (void)cm_fiber_set_deadline(before);

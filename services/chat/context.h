@@ -10,8 +10,9 @@ struct reply_context {
 };
 
 /*
- * Asks main-health, memory and scheduler at a time, for at most SALUS_CONTEXT_TIMEOUT. Who does not
- * answer is silent, which is no failure. 0, or -CM_E_CANCELLED. Suspends.
+ * Asks main-health, memory and scheduler at a time, and the store how the person wants to be talked
+ * to, for at most SALUS_CONTEXT_TIMEOUT. Who does not answer is silent, which is no failure. 0, or
+ * -CM_E_CANCELLED. Suspends.
  */
 int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
                    struct cm_str message, cm_time now,

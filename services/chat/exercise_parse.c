@@ -142,6 +142,7 @@ static bool put(struct exercise_entry *entry, struct atom atom)
         case ATOM_REPS:
                 return set_int(&entry->repetitions, atom.value, atom.corrects, 10000);
         case ATOM_WEIGHT:
+                entry->weight_has_unit = entry->weight_has_unit || atom.unit;
                 entry->weight_is_lb =
                         atom.unit ? strcmp(atom.unit, "lb") == 0 : entry->weight_is_lb;
                 return set_number(&entry->weight, atom.value, atom.corrects, 700);

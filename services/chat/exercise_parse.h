@@ -18,7 +18,8 @@ struct exercise_entry {
         struct cm_str name; /* as the person called it: part of the message */
         int sets, repetitions;
         double weight;
-        bool weight_is_lb;
+        bool weight_is_lb,
+                weight_has_unit; /* without a unit: kilograms, until somebody knows better */
         double duration_s;
         double distance;
         char distance_unit[3]; /* "m", "km", "mi" */

@@ -49,10 +49,13 @@ struct planner_context {
         cm_time now;
         const struct cm_zone *zone;
         struct cm_str zone_name;
-        bool is_health_silent, is_memory_silent, are_reminders_silent;
+        bool is_health_silent, is_memory_silent, are_reminders_silent, are_wishes_silent;
         const struct week_summary *week;       /* NULL: nothing recorded, or silent */
         const struct memory_notes *memories;   /* recalled for this message; NULL as above */
         const struct reminder_list *reminders; /* NULL as above */
+        const struct user_health_data *health; /* height, allergies, …; NULL as above */
+        const struct user_context *wishes;     /* how the person wants to be talked to, and goals;
+                                                  NULL: never said, or silent */
 };
 
 struct planner_input {

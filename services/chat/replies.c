@@ -77,3 +77,11 @@ int reply_every_minutes(struct cm_str schedule)
                 return 0;
         return unit == 'h' ? (int)value * 60 : unit == 'm' ? (int)value : (int)value / 60;
 }
+
+bool reply_is_short(const struct planner_context *context)
+{
+        const struct user_context *wishes = context->wishes;
+
+        return wishes && wishes->ai_profile.has_response_length == CM_PRESENT &&
+               wishes->ai_profile.response_length == RESPONSE_LENGTH_SHORT;
+}

@@ -27,6 +27,7 @@ struct fact {
         struct exercise_entry exercise;
         int days_ago;
         bool is_correction;
+        bool is_avoided; /* exercise: the person had said that they avoid it */
 };
 
 struct replies {
@@ -40,6 +41,8 @@ struct replies {
         /* Records that are void now; of a reminder whose answer stays. */
         void (*taken_back)(struct cm_buf *out, size_t count, bool reminder_stays);
         void (*ask_record)(struct cm_buf *out); /* which one is meant; nothing was changed */
+        void (*goals)(struct cm_buf *out,
+                      const struct context_preferences *wishes); /* may be NULL */
         void (*ask_exercise)(struct cm_buf *out, const struct exercise_entry *entry);
         void (*summary)(struct cm_buf *out, const struct week_summary *summary, bool is_day,
                         int ago);
@@ -65,6 +68,8 @@ extern const struct replies replies_en, replies_he;
 
 /* ---- what both languages use */
 
+/* The person wants short replies. */
+bool reply_is_short(const struct planner_context *context);
 /* A number as people write it: "62.5", "1,500" is "1500". */
 void reply_number(struct cm_buf *out, double value);
 /* Local parts of an instant. */

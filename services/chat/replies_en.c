@@ -167,6 +167,13 @@ static void facts(struct cm_buf *out, const struct fact *items, size_t count,
                 cm_buf_printf(out, items[0].days_ago == 1 ? ", yesterday" : ", %d days ago",
                               items[0].days_ago);
         cm_buf_add_char(out, '.');
+        for (size_t i = 0; i < count; i++)
+                if (items[i].is_avoided) {
+                        cm_buf_add_str(out, CM_STR(" It is on your list of exercises to avoid."));
+                        break;
+                }
+        if (reply_is_short(context))
+                return;
         own_data(out, &items[0], context->week);
         if (is_low)
                 cm_buf_add_str(out, CM_STR(" I'm sorry it's like that. If you'd like to say more "
@@ -187,6 +194,21 @@ static void ask_record(struct cm_buf *out)
 {
         cm_buf_add_str(out, CM_STR("I'm not sure which entry you mean, so I have changed nothing. "
                                    "I can correct or take back what my last answer recorded."));
+}
+
+static void goals(struct cm_buf *out, const struct context_preferences *wishes)
+{
+        size_t count = wishes ? wishes->goals.count : 0;
+
+        if (!count) {
+                cm_buf_add_str(out, CM_STR("You have told me no goals. You can set them in your "
+                                           "profile."));
+                return;
+        }
+        cm_buf_add_str(out, CM_STR("Your goals: "));
+        for (size_t i = 0; i < count; i++)
+                cm_buf_printf(out, "%s%.*s", i ? "; " : "", CM_STR_ARG(wishes->goals.items[i]));
+        cm_buf_add_char(out, '.');
 }
 
 static void ask_exercise(struct cm_buf *out, const struct exercise_entry *entry)
@@ -453,6 +475,7 @@ const struct replies replies_en = {
         .facts = facts,
         .taken_back = taken_back,
         .ask_record = ask_record,
+        .goals = goals,
         .ask_exercise = ask_exercise,
         .summary = summary,
         .remembered = remembered,

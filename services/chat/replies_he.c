@@ -162,6 +162,14 @@ static void facts(struct cm_buf *out, const struct fact *items, size_t count,
                 cm_buf_printf(out, items[0].days_ago == 1 ? ", אתמול" : ", לפני %d ימים",
                               items[0].days_ago);
         cm_buf_add_char(out, '.');
+        for (size_t i = 0; i < count; i++)
+                if (items[i].is_avoided) {
+                        cm_buf_add_str(out, CM_STR(" התרגיל הזה נמצא ברשימת התרגילים להימנעות "
+                                                   "שהוגדרה בפרופיל."));
+                        break;
+                }
+        if (reply_is_short(context))
+                return;
         own_data(out, &items[0], context->week);
         if (is_low)
                 cm_buf_add_str(out,
@@ -182,6 +190,20 @@ static void ask_record(struct cm_buf *out)
 {
         cm_buf_add_str(out, CM_STR("לא ברור לאיזה רישום הכוונה, ולכן לא שונה דבר. אפשר לתקן או "
                                    "לבטל את מה שנרשם בתשובה האחרונה."));
+}
+
+static void goals(struct cm_buf *out, const struct context_preferences *wishes)
+{
+        size_t count = wishes ? wishes->goals.count : 0;
+
+        if (!count) {
+                cm_buf_add_str(out, CM_STR("לא הוגדרו מטרות. אפשר להגדיר אותן בפרופיל."));
+                return;
+        }
+        cm_buf_add_str(out, CM_STR("המטרות שהוגדרו: "));
+        for (size_t i = 0; i < count; i++)
+                cm_buf_printf(out, "%s%.*s", i ? "; " : "", CM_STR_ARG(wishes->goals.items[i]));
+        cm_buf_add_char(out, '.');
 }
 
 static void ask_exercise(struct cm_buf *out, const struct exercise_entry *entry)
@@ -439,6 +461,7 @@ const struct replies replies_he = {
         .facts = facts,
         .taken_back = taken_back,
         .ask_record = ask_record,
+        .goals = goals,
         .ask_exercise = ask_exercise,
         .summary = summary,
         .remembered = remembered,

@@ -103,12 +103,18 @@ static int say_started(struct reply *reply)
 
 /* ---- the work */
 
+/* The message's own; else what the person has asked for; else the account's. */
 static enum chat_language reply_language(const struct chat_text *text,
                                          const struct reply_context *context)
 {
+        const struct user_context *wishes = context->planner.wishes;
+        struct cm_str wanted = cm_str_from(context->language);
+
         if (text->reply == CHAT_LANGUAGE_HE || text->reply == CHAT_LANGUAGE_EN)
                 return text->reply;
-        return strncmp(context->language, "he", 2) == 0 ? CHAT_LANGUAGE_HE : CHAT_LANGUAGE_EN;
+        if (wishes && wishes->preferences.has_language == CM_PRESENT)
+                wanted = wishes->preferences.language;
+        return cm_str_starts(wanted, CM_STR("he")) ? CHAT_LANGUAGE_HE : CHAT_LANGUAGE_EN;
 }
 
 /* Help for where the person is, in their language, and nothing else: no model, no tools. */

@@ -168,6 +168,17 @@ static void compose_summary(struct planner_run *run)
                 run->replies->failed(&run->reply, REPLY_NOT_READ);
 }
 
+static void compose_goals(struct planner_run *run)
+{
+        const struct planner_context *context = &run->input->context;
+
+        if (context->are_wishes_silent)
+                run->replies->failed(&run->reply, REPLY_NOT_READ);
+        else
+                run->replies->goals(&run->reply,
+                                    context->wishes ? &context->wishes->preferences : NULL);
+}
+
 void rules_compose(struct planner_run *run)
 {
         switch (run->intent) {
@@ -183,6 +194,9 @@ void rules_compose(struct planner_run *run)
         case INTENT_WEEK:
         case INTENT_DAY:
                 compose_summary(run);
+                break;
+        case INTENT_GOALS:
+                compose_goals(run);
                 break;
         case INTENT_RECALL:
                 compose_recall(run);

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "codec/text.h"
 #include "numbers.h"
 #include "rules_internal.h"
 
@@ -220,8 +221,36 @@ static void get_amounts(struct exercise_entry *to, const struct log_exercise_arg
                 from->has_duration_seconds == CM_PRESENT ? (double)from->duration_seconds : 0;
         to->distance = from->has_distance == CM_PRESENT ? from->distance : 0;
         to->rpe = from->has_rpe == CM_PRESENT ? from->rpe : 0;
+        to->weight_has_unit = true;
         for (size_t i = 0; i + 1 < sizeof(to->distance_unit) && unit[i]; i++)
                 to->distance_unit[i] = unit[i];
+}
+
+/* The person's unit, where none is said. */
+static bool is_in_pounds(const struct planner_run *run, const struct exercise_entry *entry)
+{
+        const struct user_context *wishes = run->input->context.wishes;
+
+        return entry->weight_is_lb ||
+               (!entry->weight_has_unit && wishes && wishes->preferences.has_units == CM_PRESENT &&
+                wishes->preferences.units == CONTEXT_UNITS_IMPERIAL);
+}
+
+/* Folded, it is one of the exercise's names. */
+static bool is_avoided(const struct planner_run *run, const struct exercise *exercise)
+{
+        const struct user_context *wishes = run->input->context.wishes;
+        const struct cm_str names[] = { exercise->id, exercise->name_en, exercise->name_he };
+
+        for (size_t i = 0; wishes && i < wishes->preferences.avoided_exercises.count; i++) {
+                struct cm_str wish =
+                        cm_text_fold(run->arena, wishes->preferences.avoided_exercises.items[i]);
+
+                for (size_t j = 0; j < CM_COUNT(names); j++)
+                        if (cm_str_equal(wish, cm_text_fold(run->arena, names[j])))
+                                return true;
+        }
+        return false;
 }
 
 static void add_exercise(struct planner_run *run, const struct exercise_entry *entry, int days_ago,
@@ -234,9 +263,11 @@ static void add_exercise(struct planner_run *run, const struct exercise_entry *e
         if (!fact)
                 return;
         fact->exercise = *entry;
+        fact->exercise.weight_is_lb = is_in_pounds(run, entry);
+        fact->is_avoided = is_avoided(run, entry->exercise);
         fact->days_ago = days_ago;
         fact->is_correction = corrects != NULL;
-        set_amounts(arguments, entry);
+        set_amounts(arguments, &fact->exercise);
         arguments->has_days_ago = days_ago ? CM_PRESENT : CM_ABSENT;
         arguments->days_ago = days_ago;
         if (corrects) {

@@ -13,6 +13,7 @@ enum intent {
         INTENT_HELP,
         INTENT_WEEK,
         INTENT_DAY,
+        INTENT_GOALS,
         INTENT_RECALL,
         INTENT_REMEMBER,
         INTENT_FORGET_THAT,

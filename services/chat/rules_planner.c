@@ -22,6 +22,7 @@ static const struct {
         { "help", INTENT_HELP },
         { "week", INTENT_WEEK },
         { "day", INTENT_DAY },
+        { "goals", INTENT_GOALS },
         { "recall", INTENT_RECALL },
         { "remember", INTENT_REMEMBER },
         { "forget_that", INTENT_FORGET_THAT },

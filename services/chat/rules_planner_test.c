@@ -459,6 +459,63 @@ static void test_uses_the_persons_week(void **state CM_UNUSED)
 
 /* ---- honesty */
 
+static const struct row wished[] = {
+        { "did 3x10 squats with 135", "UTC",
+          "log_exercise {\"exercise\":\"squat\",\"exercise_name\":\"squats\",\"sets\":3,"
+          "\"repetitions\":10,\"weight\":135,\"weight_unit\":\"lb\"}\n",
+          "135 lb. It is on your list of exercises to avoid." },
+        { "did 3x10 squats with 60 kg", "UTC",
+          "log_exercise {\"exercise\":\"squat\",\"exercise_name\":\"squats\",\"sets\":3,"
+          "\"repetitions\":10,\"weight\":60,\"weight_unit\":\"kg\"}\n",
+          "60 kg" },
+        { "what are my goals?", "UTC", "", "Your goals: sleep more; run 5 km." },
+        { "מה המטרות שלי?", "UTC", "", "המטרות שהוגדרו: sleep more; run 5 km." },
+};
+
+/* Units, goals, what is avoided, and short replies: as the person has asked for. */
+static void test_keeps_to_what_the_person_wants(void **state CM_UNUSED)
+{
+        struct cm_str goals[] = { CM_STR("sleep more"), CM_STR("run 5 km") };
+        struct cm_str avoided[] = { CM_STR("Squats") };
+        const struct user_context wishes = {
+                .version = 1,
+                .preferences = { .has_units = CM_PRESENT,
+                                 .units = CONTEXT_UNITS_IMPERIAL,
+                                 .has_goals = CM_PRESENT,
+                                 .goals = { goals, 2 },
+                                 .has_avoided_exercises = CM_PRESENT,
+                                 .avoided_exercises = { avoided, 1 } },
+                .ai_profile = { .has_response_length = CM_PRESENT,
+                                .response_length = RESPONSE_LENGTH_SHORT },
+        };
+        struct talk none = { .steps = 0 }, silent = { .steps = 0 }, low = { .steps = 0 };
+
+        for (size_t i = 0; i < CM_COUNT(wished); i++) {
+                struct talk talk = { .steps = 0 };
+
+                prepare(&talk, wished[i].message, wished[i].zone);
+                talk.input.context.wishes = &wishes;
+                go(&talk);
+                assert_string_equal(CALLS(talk), wished[i].calls);
+                assert_non_null(strstr(talk.reply.data, wished[i].reply));
+                done(&talk);
+        }
+        prepare(&low, "I feel sad", "UTC");
+        low.input.context.wishes = &wishes;
+        go(&low);
+        assert_string_equal(low.reply.data, "I noted feeling sad.");
+        done(&low);
+        prepare(&none, "what are my goals?", "UTC");
+        go(&none);
+        assert_non_null(strstr(none.reply.data, "You have told me no goals."));
+        done(&none);
+        prepare(&silent, "what are my goals?", "UTC");
+        silent.input.context.are_wishes_silent = true;
+        go(&silent);
+        assert_non_null(strstr(silent.reply.data, "I cannot look that up right now."));
+        done(&silent);
+}
+
 static void test_claims_nothing_when_services_are_silent(void **state CM_UNUSED)
 {
         static const char *const nothing[CHAT_TOOLS] = { NULL };
@@ -564,6 +621,7 @@ int main(void)
                 cmocka_unit_test(test_corrects_and_takes_back),
                 cmocka_unit_test(test_confirms_the_reminder_that_waits),
                 cmocka_unit_test(test_uses_the_persons_week),
+                cmocka_unit_test(test_keeps_to_what_the_person_wants),
                 cmocka_unit_test(test_claims_nothing_when_services_are_silent),
                 cmocka_unit_test(test_says_what_failed_of_several),
                 cmocka_unit_test(test_is_taken_up_again),

@@ -1,32 +1,30 @@
+#include "user_context.h"
+
 #include "base/error.h"
-#include "chat.h"
 #include "chat_api.h"
 #include "errors.h"
 
 /* How a person wants to be talked to: one document, replaced as a whole. */
 
-static struct cm_str id_text(struct cm_request *request)
+static struct cm_str id_text(struct cm_arena *arena, const struct cm_uuid *user_id)
 {
         char text[CM_UUID_TEXT_SIZE];
 
-        return cm_arena_str(cm_request_arena(request),
-                            cm_str_from(cm_uuid_format(&cm_request_claims(request)->sub, text)));
+        return cm_arena_str(arena, cm_str_from(cm_uuid_format(user_id, text)));
 }
 
-/* Nothing was ever set: version 0. */
-static int load(struct cm_request *request, struct user_context *context_r)
+int user_context_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
+                      struct user_context *context_r)
 {
-        struct chat *chat = cm_request_service(request);
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         struct cm_faults faults = { .count = 0 };
         struct user_context_document found;
-        struct cm_str id = id_text(request);
+        struct cm_str id = id_text(arena, user_id);
         int r;
 
-        *context_r = (struct user_context){ .user_id = cm_request_claims(request)->sub };
+        *context_r = (struct user_context){ .user_id = *user_id };
         CM_FILTER_IS(&filter, user_context_document, id, &id);
-        r = cm_mongo_find(chat->mongo, &user_context_collection, id, &filter,
-                          cm_request_arena(request), &found);
+        r = cm_mongo_find(chat->mongo, &user_context_collection, id, &filter, arena, &found);
         if (r == CM_MONGO_NO_MATCH)
                 return 0;
         if (r)
@@ -34,12 +32,18 @@ static int load(struct cm_request *request, struct user_context *context_r)
         context_r->version = found.version;
         context_r->has_last_updated = CM_PRESENT;
         context_r->last_updated = found.last_updated;
-        if (cm_schema_decode(&context_preferences_schema, found.preferences,
-                             cm_request_arena(request), &context_r->preferences, &faults) ||
-            cm_schema_decode(&context_ai_profile_schema, found.ai_profile,
-                             cm_request_arena(request), &context_r->ai_profile, &faults))
+        if (cm_schema_decode(&context_preferences_schema, found.preferences, arena,
+                             &context_r->preferences, &faults) ||
+            cm_schema_decode(&context_ai_profile_schema, found.ai_profile, arena,
+                             &context_r->ai_profile, &faults))
                 return -CM_E_DATABASE;
         return 0;
+}
+
+static int load(struct cm_request *request, struct user_context *context_r)
+{
+        return user_context_load(cm_request_service(request), cm_request_arena(request),
+                                 &cm_request_claims(request)->sub, context_r);
 }
 
 static struct cm_str tag(struct cm_request *request, const struct user_context *context)
@@ -94,7 +98,7 @@ int user_context_write(struct cm_request *request, const struct user_context_wri
 {
         struct user_context context;
         struct user_context_document document = {
-                .id = id_text(request),
+                .id = id_text(cm_request_arena(request), &cm_request_claims(request)->sub),
                 .preferences = json_of(request, &context_preferences_schema, &in->preferences),
                 .ai_profile = json_of(request, &context_ai_profile_schema, &in->ai_profile),
                 .last_updated = cm_request_now(request) / CM_MILLISECOND * CM_MILLISECOND,

@@ -54,6 +54,25 @@ def test_what_leaves_the_house(ask, provider):
     assert came["wrong"] == [] and "dana@example.org" not in json.dumps(came["bodies"])
 
 
+def test_what_the_person_wants_goes_along(ask, provider, stack, patient):
+    """Style, units and goals of the profile, and health data, reach the model; what is not there is said to be missing."""
+    def system(case) -> str:
+        return seen(provider, case)["bodies"][-1]["messages"][0]["content"]
+    person, _, _ = ask("echo", "hi")
+    assert "goals that the person asked for: none" in system("echo") and "Health data: none" in system("echo")
+    assert "Reminders: not available at the moment" in system("echo"), "no scheduler runs here"
+    wishes = {"preferences": {"units": "imperial", "goals": ["run 5 km", "mail coach@example.org weekly"]},
+              "ai_profile": {"conversation_style": "coach", "response_length": "short", "humor_level": 2}}
+    assert person.chat.put("/v1/user-context", json=wishes).status_code == 200
+    assert person.health.put("/v1/health-data", json={"allergies": "penicillin"}).status_code == 200
+    conversation = person.chat.post("/v1/conversations", json={}).json()["id"]
+    sent = person.chat.post(f"/v1/conversations/{conversation}/messages", json={"content": "hi"}).json()
+    streams.read(person.chat, f"/v1/replies/{sent['reply_id']}/stream")
+    said = system("echo")
+    assert '"units":"imperial"' in said and '"run 5 km"' in said and '"conversation_style":"coach"' in said
+    assert '"allergies":"penicillin"' in said and "coach@example.org" not in said
+
+
 def test_a_tool_of_the_model(ask, provider, stack):
     memory = Memory(stack.bus)
     person, _, events = ask("tool", "I am allergic to nuts")
