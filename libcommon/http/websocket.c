@@ -16,7 +16,8 @@
  * back: what it writes is in the connection's output when flush() returns.
  *
  * Nothing is read or sent while too much waits for the client; one that stays so is cut. Nor is a
- * message taken while the one before is being worked on: a client that sends too fast waits.
+ * message taken while the one before is being worked on: a client that sends too fast waits, and
+ * does not keep its own streams from being sent.
  */
 #define QUIET_BEATS 3 /* without a sign of life: the client is gone */
 
@@ -31,6 +32,7 @@ struct cm_websocket {
         size_t follower_count;
         enum closing closing;
         bool may_have_news;
+        bool took_message; /* in this turn: streams and time come before the next */
         struct cm_buf frame;
         int64_t heard_us; /* from the client */
         int64_t beat_us;  /* when a ping is due */
@@ -104,9 +106,10 @@ static void send_event(struct cm_websocket *socket, const struct cm_uuid *stream
         send_frame(socket, &frame);
 }
 
-void cm_websocket_send(struct cm_websocket *socket, const struct cm_stream_event *event)
+void cm_websocket_send(struct cm_websocket *socket, const struct cm_uuid *stream,
+                       const struct cm_stream_event *event)
 {
-        send_event(socket, NULL, event);
+        send_event(socket, stream, event);
 }
 
 void cm_websocket_close(struct cm_websocket *socket, int code)
@@ -149,9 +152,17 @@ static void send_faults(struct cm_websocket *socket, int outcome, const struct c
                 items[i] =
                         (struct problem_fault){ faults->items[i].pointer, faults->items[i].detail };
         cm_schema_encode(&problem_schema, &problem, &json);
-        cm_websocket_send(socket,
+        cm_websocket_send(socket, NULL,
                           &(struct cm_stream_event){ 0, CM_STR("invalid"), cm_buf_str(&json) });
         cm_buf_deinit(&json);
+}
+
+static void close_if_failed(struct cm_websocket *socket, int r)
+{
+        if (r >= 0)
+                return;
+        cm_log(CM_LOG_WARN, "what a WebSocket asked for failed", CM_F_ERROR(r));
+        cm_websocket_close(socket, CM_WEBSOCKET_INTERNAL);
 }
 
 /* ---- receiving */
@@ -165,6 +176,7 @@ static void take_message(struct cm_websocket *socket, struct cm_str text)
         int r;
 
         cm_counter_add(&messages, 1);
+        socket->took_message = true;
         if (!schema || !socket->config->message) {
                 cm_websocket_close(socket, CM_WEBSOCKET_UNSUPPORTED);
                 return;
@@ -177,10 +189,7 @@ static void take_message(struct cm_websocket *socket, struct cm_str text)
                 send_faults(socket, r, &faults);
         else if (r == 0)
                 r = socket->config->message(socket, message, socket->config->arg);
-        if (r < 0) {
-                cm_log(CM_LOG_WARN, "a message over a WebSocket failed", CM_F_ERROR(r));
-                cm_websocket_close(socket, CM_WEBSOCKET_INTERNAL);
-        }
+        close_if_failed(socket, r);
         cm_arena_deinit(&arena);
 }
 
@@ -220,7 +229,7 @@ static ssize_t on_receive(wslay_event_context_ptr wslay, uint8_t *out, size_t le
         struct cm_input *input = &socket->request->connection->input;
         size_t n = input->end - input->start;
 
-        if (!n || is_blocked(socket) || socket->closing != OPEN) {
+        if (!n || is_blocked(socket) || socket->closing != OPEN || socket->took_message) {
                 wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
                 return -1;
         }
@@ -266,7 +275,9 @@ static void receive(struct cm_websocket *socket)
 {
         struct cm_connection *connection = socket->request->connection;
 
-        while (!connection->broken && socket->closing == OPEN && !is_blocked(socket)) {
+        socket->took_message = false;
+        while (!connection->broken && socket->closing == OPEN && !is_blocked(socket) &&
+               !socket->took_message) {
                 if (connection->input.start == connection->input.end &&
                     (connection->eof || !cm_connection_fill(connection) || connection->eof))
                         break;
@@ -288,15 +299,19 @@ static void drop_follower(struct cm_websocket *socket, size_t index)
         socket->followers[socket->follower_count] = NULL;
 }
 
+bool cm_websocket_unfollow(struct cm_websocket *socket, const struct cm_uuid *stream)
+{
+        for (size_t i = 0; i < socket->follower_count; i++)
+                if (cm_uuid_equal(cm_event_follower_id(socket->followers[i]), stream)) {
+                        drop_follower(socket, i);
+                        return true;
+                }
+        return false;
+}
+
 int cm_websocket_follow(struct cm_websocket *socket, struct cm_event_follower *follower)
 {
-        const struct cm_uuid *id = cm_event_follower_id(follower);
-
-        for (size_t i = 0; i < socket->follower_count; i++)
-                if (cm_uuid_equal(cm_event_follower_id(socket->followers[i]), id)) {
-                        drop_follower(socket, i);
-                        break;
-                }
+        (void)cm_websocket_unfollow(socket, cm_event_follower_id(follower));
         if (socket->follower_count == CM_WEBSOCKET_STREAMS)
                 return -CM_E_OVERLOAD;
         socket->followers[socket->follower_count++] = follower;
@@ -344,10 +359,17 @@ static void pass_on_all(struct cm_websocket *socket)
 {
         socket->may_have_news = false;
         for (size_t i = 0; i < socket->follower_count;) {
-                if (pass_on(socket, socket->followers[i]))
+                struct cm_uuid id = *cm_event_follower_id(socket->followers[i]);
+
+                if (pass_on(socket, socket->followers[i])) {
                         i++;
-                else
-                        drop_follower(socket, i);
+                        continue;
+                }
+                drop_follower(socket, i);
+                cm_request_renew_deadline(socket->request);
+                if (socket->config->ended && !is_gone(socket))
+                        close_if_failed(socket,
+                                        socket->config->ended(socket, &id, socket->config->arg));
         }
 }
 
@@ -413,6 +435,8 @@ static int attend(struct cm_websocket *socket)
                 check_time(socket);
                 if (is_gone(socket) || socket->closing == CLOSED)
                         break;
+                if (socket->took_message)
+                        continue; /* there may be more to read */
                 if (is_blocked(socket))
                         connection->wants_room = limits_of(socket)->pending_out / 2;
                 cm_connection_schedule(connection);

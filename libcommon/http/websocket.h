@@ -36,6 +36,9 @@ struct cm_websocket_config {
          * suspend, send, follow and close. An error closes with CM_WEBSOCKET_INTERNAL. NULL only
          * where the route takes no messages. */
         int (*message)(struct cm_websocket *socket, const void *message, void *arg);
+        /* Called when the last event of a followed log was sent, or the log is gone. As above. May
+         * be NULL. */
+        int (*ended)(struct cm_websocket *socket, const struct cm_uuid *stream, void *arg);
         void *arg;
 };
 
@@ -44,13 +47,16 @@ struct cm_websocket_config {
 int cm_websocket_serve(struct cm_request *request,
                        const struct cm_websocket_config *config) CM_MUST_CHECK;
 
-/* ---- in `message` */
+/* ---- in `message` and `ended` */
 struct cm_request *cm_websocket_request(struct cm_websocket *socket);
 /* Sends what follows in the log; takes the follower. -CM_E_OVERLOAD when there are too many: the
  * caller keeps it. The same log followed anew replaces the old follower. */
 int cm_websocket_follow(struct cm_websocket *socket,
                         struct cm_event_follower *follower) CM_MUST_CHECK;
-/* An event of no log. */
-void cm_websocket_send(struct cm_websocket *socket, const struct cm_stream_event *event);
+/* Sends no more of a log. False when it was not followed. */
+bool cm_websocket_unfollow(struct cm_websocket *socket, const struct cm_uuid *stream);
+/* An event of no log, about a stream or (NULL) none. */
+void cm_websocket_send(struct cm_websocket *socket, const struct cm_uuid *stream,
+                       const struct cm_stream_event *event);
 /* Soon: what was sent before goes first. */
 void cm_websocket_close(struct cm_websocket *socket, int code);

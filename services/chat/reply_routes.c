@@ -7,68 +7,30 @@
 #include "http/event_stream.h"
 #include "message_store.h"
 #include "reply.h"
+#include "reply_stored.h"
 
 /* Following and stopping a reply: while its log is there from the log, afterwards from the page. */
 
-static struct cm_stream_event event_of(struct cm_arena *arena, int64_t id,
-                                       const struct cm_event_type *type, const void *value)
-{
-        CM_CLEANUP(cm_buf_deinit) struct cm_buf json = { 0 };
-
-        cm_schema_encode(type->schema, value, &json);
-        return (struct cm_stream_event){ id, cm_str_from(type->name),
-                                         cm_arena_str(arena, cm_buf_str(&json)) };
-}
-
-static struct cm_stream_event last_event(struct cm_arena *arena, int64_t id,
-                                         const struct cm_uuid *conversation_id,
-                                         const struct message_document *message)
-{
-        const struct reply_done done = {
-                .message_id = message->id,
-                .conversation_id = *conversation_id,
-                .seq = message->seq,
-                .state = message->state,
-                .has_sources = message->has_sources,
-                .sources = { message->sources.items, message->sources.count },
-        };
-        struct stream_error error = { .code = CM_STR(CM_CODE_INTERRUPTED) };
-
-        if (message->state == REPLY_STATE_COMPLETE || message->state == REPLY_STATE_STOPPED)
-                return event_of(arena, id, &reply_event_done, &done);
-        if (message->state == REPLY_STATE_FAILED)
-                error.code = CM_STR(CM_CODE_INTERNAL);
-        error.title = cm_str_from(cm_error_code_find(error.code.data)->title);
-        return event_of(arena, id, &reply_event_error, &error);
-}
-
-/* The log is gone: the content in one piece. Who has seen a part of it gets the end alone, which
- * names the message. */
 static int serve_stored(struct cm_request *request, const struct cm_uuid *conversation_id,
                         const struct message_document *message)
 {
-        struct cm_arena *arena = cm_request_arena(request);
-        const struct reply_delta delta = { .text = message->content };
-        struct cm_stream_event event;
+        struct cm_stream_event events[REPLY_STORED_EVENTS];
         struct cm_event_stream *stream;
         int64_t last_id;
+        size_t count;
         int r;
 
         if (cm_request_last_event_id(request, &last_id))
                 return 0;
         if (message->state == REPLY_STATE_STREAMING)
                 return -CM_E_UNAVAILABLE; /* who makes it cannot be asked at the moment */
+        count = reply_stored_events(cm_request_arena(request), conversation_id, message, last_id,
+                                    events);
         r = cm_event_stream_open(request, &stream);
         if (r)
                 return r < 0 ? r : 0;
-        if (last_id == 0 && message->content.len) {
-                event = event_of(arena, ++last_id, &reply_event_delta, &delta);
-                r = cm_event_stream_send(stream, &event);
-        }
-        if (r == 0) {
-                event = last_event(arena, last_id + 1, conversation_id, message);
-                r = cm_event_stream_send(stream, &event);
-        }
+        for (size_t i = 0; i < count && r == 0; i++)
+                r = cm_event_stream_send(stream, &events[i]);
         return cm_event_stream_close(stream, r);
 }
 

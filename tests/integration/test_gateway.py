@@ -14,6 +14,7 @@ from support.client import PLAIN, problem
 from support.gateway import Gateway
 from support.paths import ROOT
 
+SERVICES = ("auth", "main-health", "memory", "scheduler", "chat")
 METHODS = {"get", "post", "put", "patch", "delete", "head"}
 
 
@@ -39,9 +40,9 @@ class Echo(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def gateway(workspace):
-    """A gateway before two echoing services."""
+    """A gateway before echoing services."""
     servers = []
-    for name in ("auth", "main-health", "memory"):
+    for name in SERVICES:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         server.daemon_threads = True
         server.name = name
@@ -68,7 +69,7 @@ def heard(answer: httpx.Response) -> dict:
 
 
 def contract_paths():
-    for service in ("auth", "main-health", "memory"):
+    for service in SERVICES:
         document = yaml.safe_load((ROOT / f"proto/http/{service}.yaml").read_text())
         for path, item in document["paths"].items():
             yield service, path, item, document

@@ -18,12 +18,12 @@ WRITE = """. scripts/lib/common.sh; . scripts/lib/gateway.sh; write_gateway "$@"
 class Gateway(Process):
     stop_signal = signal.SIGQUIT
 
-    def __init__(self, folder: Path, auth_port: int, health_port: int, memory_port: int):
+    def __init__(self, folder: Path, auth: int, health: int, memory: int, scheduler: int = 1, chat: int = 1):
         super().__init__("gateway", folder)
         self.folder = folder / "gateway"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.behind = (auth_port, health_port, memory_port)
+        self.behind = (auth, health, memory, scheduler, chat)
 
     def command(self):
         program = shutil.which("nginx") or "/usr/sbin/nginx"

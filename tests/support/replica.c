@@ -157,7 +157,7 @@ static int on_message(struct cm_websocket *socket, const void *message, void *ar
         }
         r = cm_event_follower_new(replica->logs, &ask->id, ask->last_id, &follower);
         if (r == CM_EVENT_LOG_NONE) {
-                cm_websocket_send(socket,
+                cm_websocket_send(socket, NULL,
                                   &(struct cm_stream_event){ 0, CM_STR("unknown"), CM_STR("{}") });
                 return 0;
         }
