@@ -67,12 +67,21 @@ static void ask_health(void *arg)
         it->context->week = week->days_with_entries ? week : NULL;
 }
 
+int32_t context_purpose(const struct chat *chat, const struct planner *planner)
+{
+        return planner == chat->rules ? RECALL_PURPOSE_CONVERSATION : RECALL_PURPOSE_EXTERNAL_MODEL;
+}
+
 static void ask_memory(void *arg)
 {
         struct gathering *it = arg;
         const struct memory_recall_call call = {
                 .user_id = it->user_id,
-                .question = { .query = it->message, .has_limit = CM_PRESENT, .limit = RECALLED },
+                .question = { .query = it->message,
+                              .has_limit = CM_PRESENT,
+                              .limit = RECALLED,
+                              .has_purpose = CM_PRESENT,
+                              .purpose = context_purpose(it->chat, it->chat->planner) },
         };
         struct recall_answer reply;
         int r = memory_rpc_recall(it->chat->worker->rpc, it->arena, &call, &reply, NULL);

@@ -20,3 +20,5 @@ int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uu
 /* The person alone, without asking anybody else. Suspends. */
 void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time now,
                     struct reply_context *context_r);
+/* What memories are recalled for: a model is told those only that may leave the house. */
+int32_t context_purpose(const struct chat *chat, const struct planner *planner);

@@ -69,6 +69,10 @@ void openai_write_messages(struct cm_buf *out, struct cm_arena *arena,
         struct cm_json_writer writer;
 
         cm_json_writer_init(&writer, out);
+        /* A name that is told later is hidden in what comes before it, too. */
+        for (size_t i = first; i < input->recent_count; i++)
+                pii_learn(map, arena, input->recent[i].text);
+        pii_learn(map, arena, input->message->source);
         message(&writer, "system", system_text(arena, input, map));
         for (size_t i = first; i < input->recent_count; i++)
                 if (input->recent[i].text.len)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codec/text.h"
+#include "pii_names.h"
 
 /*
  * At each place where something may begin, the recognisers are asked in turn; the first that finds
@@ -386,6 +387,9 @@ static size_t find_at(const struct scan *scan, size_t i, enum pii_kind *kind)
         }
         if (!is_start(scan, i))
                 return 0;
+        *kind = PII_NAME;
+        if ((end = pii_name_at((struct cm_str){ scan->data, scan->len }, i)))
+                return end;
         if (is_local_char(c) && (end = email_at(scan, i))) {
                 *kind = PII_EMAIL;
                 return end;
@@ -457,8 +461,9 @@ struct pii_span *pii_find(struct cm_arena *arena, struct cm_str text, size_t *co
 
 const char *pii_kind_name(enum pii_kind kind)
 {
-        static const char *const names[PII_KINDS] = { "EMAIL",     "PHONE", "IBAN", "CARD", "ID",
-                                                      "BIRTHDATE", "URL",   "IP",   "TEXT" };
+        static const char *const names[PII_KINDS] = {
+                "EMAIL", "PHONE", "IBAN", "CARD", "ID", "BIRTHDATE", "URL", "IP", "NAME", "TEXT"
+        };
 
         return names[kind];
 }

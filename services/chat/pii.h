@@ -7,7 +7,8 @@
 
 /*
  * Personal data by its form: what identifies somebody by itself and can be recognised without
- * knowing the world. Names, addresses and employers are not recognised at this level. Pure.
+ * knowing the world; and names that are announced (pii_names.h). Other names, addresses and
+ * employers are not recognised at this level. Pure.
  *
  * E-mail addresses, phone numbers (international, Israeli, and grouped ones), IBANs (checksum),
  * payment cards (Luhn), teudat zehut (check digit), US social security numbers, dates of birth
@@ -22,6 +23,7 @@ enum pii_kind {
         PII_BIRTH,
         PII_URL,
         PII_IP,
+        PII_NAME,
         PII_TEXT, /* text that looks like one of our pseudonyms */
         PII_KINDS
 };
@@ -43,6 +45,9 @@ struct pii_map;
 
 struct pii_map *pii_map_new(void);
 void pii_map_free(struct pii_map **map); /* wipes what it knew */
+/* Makes names of the text known, so that their words are hidden wherever they stand alone, in texts
+ * that come before it, too. */
+void pii_learn(struct pii_map *map, struct cm_arena *arena, struct cm_str text);
 /* The text with pseudonyms. */
 struct cm_str pii_hide(struct pii_map *map, struct cm_arena *arena, struct cm_str text);
 

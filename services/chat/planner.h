@@ -36,7 +36,7 @@ struct planner_round {
 /* A message of the conversation before this one, oldest first. */
 struct planner_message {
         bool is_from_person;
-        struct cm_str text;
+        struct cm_str text; /* as it was written, likewise */
         const struct planner_round *rounds;
         size_t round_count;
         const struct cm_uuid *sources; /* memories that the reply rested on */
@@ -60,7 +60,8 @@ struct planner_context {
 
 struct planner_input {
         const struct chat_text
-                *message; /* as it was written: what leaves the house is hidden by `openai` */
+                *message; /* as it was written: what leaves the house is hidden by `openai`, with
+                             one pseudonym a value over all that goes along */
         enum chat_language reply; /* EN or HE */
         struct planner_context context;
         const struct planner_message *recent;

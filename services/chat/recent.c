@@ -62,9 +62,7 @@ int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid 
         for (size_t i = 0; i < count; i++) {
                 recent[i] = (struct planner_message){
                         .is_from_person = messages[i].role == MESSAGE_ROLE_USER,
-                        .text = messages[i].has_processed_content == CM_PRESENT
-                                        ? messages[i].processed_content
-                                        : messages[i].content,
+                        .text = messages[i].content,
                         .sources = messages[i].sources.items,
                         .source_count = messages[i].sources.count,
                 };

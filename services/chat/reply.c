@@ -209,13 +209,16 @@ static void note_finish(struct reply *reply, const struct planner_ops *ops,
 }
 
 static int follow_plan(struct reply *reply, struct planner *planner,
-                       const struct planner_input *input, const struct tool_scene *scene)
+                       const struct planner_input *input, struct tool_scene *scene)
 {
         const struct planner_ops *ops = planner->ops;
         struct planner_step step = { .kind = PLANNER_SAY };
         struct planner_run *run = NULL;
         int64_t round = 0;
-        int r = ops->start(planner, input, &reply->arena, &run);
+        int r;
+
+        scene->purpose = context_purpose(reply->chat, planner);
+        r = ops->start(planner, input, &reply->arena, &run);
 
         while (r == 0 && step.kind != PLANNER_FINISH) {
                 r = ops->next(run, &step);
@@ -240,7 +243,7 @@ static bool may_fall_back(const struct reply *reply, int r)
 }
 
 static int fall_back(struct reply *reply, const struct planner_input *input,
-                     const struct tool_scene *scene)
+                     struct tool_scene *scene)
 {
         int r = say_text(reply,
                          input->reply == CHAT_LANGUAGE_HE

@@ -210,7 +210,11 @@ static struct chat_tool_result recall(const struct tool_scene *scene,
         const struct recall_arguments *in = call->decoded;
         struct memory_recall_call request = {
                 .user_id = scene->user_id,
-                .question = { .query = in->query, .has_limit = in->has_limit, .limit = in->limit },
+                .question = { .query = in->query,
+                              .has_limit = in->has_limit,
+                              .limit = in->limit,
+                              .has_purpose = CM_PRESENT,
+                              .purpose = scene->purpose },
         };
         struct recall_answer reply;
         struct cm_rpc_problem problem;

@@ -11,7 +11,8 @@ struct tool_scene {
         struct cm_uuid user_id, reply_id, conversation_id, message_id;
         enum chat_language language;
         const struct planner_context *context;
-        cm_date today; /* of the person */
+        int32_t purpose; /* enum memory_purpose: for whom memories are recalled */
+        cm_date today;   /* of the person */
         cm_time now;
 };
 

@@ -47,11 +47,19 @@ def seen(provider: str, case: str) -> dict:
     return httpx.get(f"{provider}/seen/{case}", **client.PLAIN).json()
 
 
-def test_what_leaves_the_house(ask, provider):
-    _, _, events = ask("echo", "write to dana@example.org")
-    assert events[-1].type == "done" and streams.text_of(events) == "You wrote: write to dana@example.org"
+def test_what_leaves_the_house(ask, provider, stack):
+    """Neither addresses nor names that were told, not even in what the companion said before; memories only with consent for that."""
+    memory = Memory(stack.bus)
+    person, _, events = ask("echo", "my name is Dana Levi, write to dana@example.org")
+    assert events[-1].type == "done"
+    assert streams.text_of(events) == "You wrote: my name is Dana Levi, write to dana@example.org"
+    conversation = events[-1].data["conversation_id"]
+    sent = person.chat.post(f"/v1/conversations/{conversation}/messages", json={"content": "hi, it is Dana again"}).json()
+    assert streams.text_of(streams.read(person.chat, f"/v1/replies/{sent['reply_id']}/stream")) == "You wrote: hi, it is Dana again"
     came = seen(provider, "echo")
-    assert came["wrong"] == [] and "dana@example.org" not in json.dumps(came["bodies"])
+    assert came["wrong"] == [] and not [word for word in ("dana@", "Dana", "Levi") if word in json.dumps(came["bodies"])]
+    assert {data["question"]["purpose"] for data in memory.asked("memory.recall.v1")} == {"external_model"}
+    memory.close()
 
 
 def test_what_the_person_wants_goes_along(ask, provider, stack, patient):
