@@ -57,7 +57,7 @@ all: $(daemons)
 
 # ---- generated from the contracts
 gen: $(gen)/.stamp
-$(gen)/.stamp: $(shell find proto services/*/migrations libcommon -name '*.yaml' -o -name '*.py' -o -name '*.sql' 2>/dev/null)
+$(gen)/.stamp: services/chat/data/help.tsv $(shell find proto services/*/migrations libcommon -name '*.yaml' -o -name '*.py' -o -name '*.sql' 2>/dev/null)
 	@mkdir -p $(gen)
 	$(if $(wildcard proto/generate/generate.py),$(PYTHON) proto/generate/generate.py --proto proto --out $(gen))
 	@touch $@

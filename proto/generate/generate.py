@@ -15,6 +15,7 @@ import sys
 import c_routes
 import c_schemas
 import events
+import help_lines
 import keys
 import openapi
 import rpc
@@ -45,6 +46,7 @@ class Model:
         self.methods = rpc.load_rpc(self.contracts, self.library, self.redis_users)
         self.schemas = list(self.library.ordered)
         self.errors = tables.load_errors(self.contracts)
+        self.help_lines = help_lines.load(self.root)
         self.settings = tables.load_settings(self.contracts)
         self.services = [name.split("/")[1].removesuffix(".yaml") for name in self.contracts.files("http")]
         self.operations, self.param_schemas, self.event_lists = {}, {}, {}

@@ -1,4 +1,5 @@
 """Reference pages of docs/: API, events, calls, errors, keys, configuration. Committed; --check says when they are stale."""
+import help_lines
 from contract import notation
 
 NOTICE = "<!-- Generated from proto/ by proto/generate/generate.py. Change the contract, then: make docs -->"
@@ -17,6 +18,7 @@ def pages(model):
     written["errors.md"] = _errors(model)
     written["redis-keys.md"] = _keys(model)
     written["configuration.md"] = _configuration(model)
+    written["help-lines.md"] = help_lines.page(model.help_lines)
     return {name: "\n".join(lines).rstrip("\n") + "\n" for name, lines in written.items() if lines}
 
 

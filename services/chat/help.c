@@ -39,9 +39,9 @@ static const char *read_resources(struct help *help, struct cm_str table)
                 cm_arena_array(&help->arena, count_lines(table), sizeof(*help->resources));
         while (cm_str_split(&table, '\n', &line)) {
                 struct help_resource *it = &help->resources[help->resource_count];
-                struct cm_str *const columns[] = { &it->country, &it->kind,  &it->language,
-                                                   &it->name,    &it->reach, &it->hours,
-                                                   &it->spoken,  &it->page,  &it->checked_on };
+                struct cm_str *const columns[] = { &it->country, &it->kind,   &it->language,
+                                                   &it->name,    &it->reach,  &it->hours,
+                                                   &it->spoken,  &it->source, &it->checked_on };
 
                 if (!is_row(line))
                         continue;
@@ -106,6 +106,20 @@ void help_free(struct help **help)
         cm_arena_deinit(&it->arena);
         cm_free(it);
         *help = NULL;
+}
+
+cm_time help_oldest_check(const struct help *help, size_t *never_r)
+{
+        cm_date oldest = INT32_MAX, day;
+
+        *never_r = 0;
+        for (size_t i = 0; i < help->resource_count; i++) {
+                if (!cm_date_parse(help->resources[i].checked_on, &day))
+                        (*never_r)++;
+                else if (day < oldest)
+                        oldest = day;
+        }
+        return *never_r ? 0 : (cm_time)oldest * CM_DAY;
 }
 
 /* ---- whom */

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "crisis.h"
 
 /*
@@ -14,7 +15,8 @@ struct help_resource {
         struct cm_str country; /* ISO 3166, "*" for anywhere */
         struct cm_str kind;    /* "crisis" or "emergency" */
         struct cm_str language;
-        struct cm_str name, reach, hours, spoken, page;
+        struct cm_str name, reach, hours, spoken;
+        struct cm_str source;     /* the page that says so */
         struct cm_str checked_on; /* YYYY-MM-DD, "-" when nobody has yet */
 };
 
@@ -33,3 +35,6 @@ const struct help_resource **help_resources(const struct help *help, struct cm_a
 /* What is said before anything else: a few sentences and the resources, one a line. */
 struct cm_str help_text(const struct help *help, struct cm_arena *arena, struct cm_str country,
                         enum chat_language language, const struct chat_crisis *crisis);
+/* When the row that was compared with its source the longest ago was, and how many were never: then
+ * the former is 0. */
+cm_time help_oldest_check(const struct help *help, size_t *never_r);

@@ -97,6 +97,36 @@ static void test_somebody_else(void **state CM_UNUSED)
         cm_arena_deinit(&arena);
 }
 
+static cm_time oldest(const char *first, const char *second, size_t *never)
+{
+        struct cm_arena text;
+        const char *error = NULL;
+        struct help *it;
+        cm_time found;
+
+        cm_arena_init(&text, 1024);
+        it = help_new(cm_arena_printf(&text,
+                                      "*\tcrisis\ten\tA\tcall\t24/7\ten\thttps://a.example\t%s\n"
+                                      "*\tcrisis\the\tA\tcall\t24/7\ten\thttps://a.example\t%s\n",
+                                      first, second),
+                      CM_STR(""), &error);
+        assert_non_null(it);
+        found = help_oldest_check(it, never);
+        help_free(&it);
+        cm_arena_deinit(&text);
+        return found;
+}
+
+static void test_oldest_check(void **state CM_UNUSED)
+{
+        size_t never;
+
+        assert_int_equal(oldest("1970-01-03", "2026-11-29", &never), 2 * CM_DAY);
+        assert_int_equal(never, 0);
+        assert_int_equal(oldest("2026-11-29", "-", &never), 0);
+        assert_int_equal(never, 1);
+}
+
 /* Each country has a crisis line and an emergency number. */
 static void test_table(void **state CM_UNUSED)
 {
@@ -114,7 +144,7 @@ static void test_table(void **state CM_UNUSED)
                         continue;
                 items = help_resources(help, &arena, country, CHAT_LANGUAGE_EN, &count);
                 for (size_t i = 0; i < count; i++) {
-                        assert_true(cm_str_starts(items[i]->page, CM_STR("https://")));
+                        assert_true(cm_str_starts(items[i]->source, CM_STR("https://")));
                         crisis = crisis || cm_str_equal(items[i]->kind, CM_STR("crisis"));
                         emergency = emergency || cm_str_equal(items[i]->kind, CM_STR("emergency"));
                 }
@@ -140,8 +170,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_country),       cmocka_unit_test(test_text),
-                cmocka_unit_test(test_somebody_else), cmocka_unit_test(test_table),
-                cmocka_unit_test(test_wrong_tables),
+                cmocka_unit_test(test_somebody_else), cmocka_unit_test(test_oldest_check),
+                cmocka_unit_test(test_table),         cmocka_unit_test(test_wrong_tables),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

@@ -7,6 +7,7 @@
 #include "reply.h"
 #include "rules_planner.h"
 #include "sys/log.h"
+#include "sys/metrics.h"
 
 /* What a worker of chat starts with, and how it ends: replies that are being made come first. */
 
@@ -60,6 +61,21 @@ static int start_planner(struct chat *chat)
         return complain("SALUS_PLANNER", "must be rules or openai");
 }
 
+static void tell_age_of_help(const struct help *help)
+{
+        static struct cm_metric oldest = CM_GAUGE(
+                "salus_chat_help_oldest_check_seconds",
+                "Unix time at which a help line was compared with its source the longest ago; 0: "
+                "one never was");
+        static struct cm_metric unchecked =
+                CM_GAUGE("salus_chat_help_unchecked",
+                         "Help lines that were never compared with their source");
+        size_t never;
+
+        cm_gauge_set(&oldest, help_oldest_check(help, &never) / CM_SECOND);
+        cm_gauge_set(&unchecked, (int64_t)never);
+}
+
 static int read_tables(struct chat *chat)
 {
         const char *error;
@@ -71,6 +87,7 @@ static int read_tables(struct chat *chat)
                               &error);
         if (!chat->help)
                 return complain("help", error);
+        tell_age_of_help(chat->help);
         chat->sentiment = sentiment_new(chat_table(CHAT_TABLE_SENTIMENT), &error);
         return chat->sentiment ? start_planner(chat) : complain("sentiment", error);
 }

@@ -8,6 +8,7 @@ import pytest
 from support import client, streams
 from support.client import problem
 from support.companions import RECALL, REMEMBER, Memory, Scheduler, now
+from support.paths import ROOT
 from support.waiting import eventually
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,13 @@ def test_help_comes_first(talker, stack, memory, about, said, reach):
     assert said not in str(event)
     eventually(lambda: person.chat.get(f"/v1/conversations/{conversation}").json()["safety_plan_triggered"],
                what="the conversation knows")
+
+
+def test_the_age_of_the_help_lines_is_a_metric(chat):
+    rows = [line.split("\t") for line in (ROOT / "services/chat/data/help.tsv").read_text().splitlines() if line and line[0] != "#"]
+    never = [row for row in rows if row[8] == "-"]
+    assert chat.metric("salus_chat_help_unchecked") == len(never)
+    assert (chat.metric("salus_chat_help_oldest_check_seconds") == 0) == bool(never)
 
 
 def test_gym_talk_is_no_crisis(talker):
