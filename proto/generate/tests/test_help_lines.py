@@ -26,7 +26,8 @@ def write(folder, *rows):
 def test_what_is_refused(folder, row):
     write(folder, row, ROWS[1])
     done = folder.generate("--out", str(folder.path / "out"))
-    assert done.returncode != 0 and f"services/chat/data/help.tsv:2: {WRONG[row]}"[:40] in done.stderr and WRONG[row] in done.stderr
+    assert done.returncode != 0 and done.stderr.startswith("generate.py: services/chat/data/help.tsv:2: ")
+    assert WRONG[row] in done.stderr
 
 
 def test_a_country_needs_both_kinds(folder):
