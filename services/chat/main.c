@@ -1,5 +1,6 @@
 #include "chat.h"
 #include "chat_api.h"
+#include "erase.h"
 #include "events.h"
 #include "revive.h"
 #include "service/user_refs.h"
@@ -11,6 +12,7 @@ static const struct cm_setting *const settings[] = { cm_service_setting_table, c
 
 static const struct cm_subscription subscriptions[] = {
         CM_USER_REF_SUBSCRIPTIONS,
+        { STREAM_AUTH, EVENT_USER_ERASED, &user_erased_schema, chat_on_erased },
         { STREAM_CHAT, EVENT_MESSAGE_CREATED, &message_created_schema, chat_on_message,
           chat_on_messages },
         { 0 },

@@ -1,5 +1,6 @@
 #include "forget.h"
 
+#include "base/error.h"
 #include "events.h"
 #include "replies.h"
 #include "short_term.h"
@@ -108,6 +109,17 @@ int memory_on_forgotten(struct cm_delivery *delivery, const void *fact)
         const struct memory_forgotten *forgotten = fact;
 
         return short_term_remove(delivery->service, delivery->arena, &forgotten->user_id);
+}
+
+int memory_on_erased(struct cm_delivery *delivery, const void *fact)
+{
+        const struct user_erased *erased = fact;
+        struct fact told = { delivery->arena, &erased->user_id, cm_now(&cm_clock_system) };
+        int64_t count, generation;
+        int r = memory_store_forget_all_in(delivery->tx, &erased->user_id, make_fact, &told, &count,
+                                           &generation);
+
+        return r > 0 ? -CM_E_DATABASE : r;
 }
 
 /* ---- handlers */

@@ -23,3 +23,6 @@ int memory_forget_query(struct memory_service *service, struct cm_arena *arena,
 
 /* memory.forgotten: the short-term list goes, also when Redis was away when it should have gone. */
 int memory_on_forgotten(struct cm_delivery *delivery, const void *fact);
+/* user.erased: all memories go, in the inbox transaction; the short-term list with memory.forgotten
+ * that follows. A fact is a struct user_erased. */
+int memory_on_erased(struct cm_delivery *delivery, const void *fact);

@@ -13,6 +13,7 @@ static const struct cm_setting *const settings[] = { cm_service_setting_table, m
 
 static const struct cm_subscription subscriptions[] = {
         CM_USER_REF_SUBSCRIPTIONS,
+        { STREAM_AUTH, EVENT_USER_ERASED, &user_erased_schema, memory_on_erased },
         { STREAM_MEMORY, EVENT_MEMORY_FORGOTTEN, &memory_forgotten_schema, memory_on_forgotten },
         { NULL, NULL, NULL, NULL },
 };

@@ -84,6 +84,10 @@ int memory_store_forget(struct cm_pg *pg, struct cm_arena *arena, const struct c
                         const struct forgotten_ids *ids, const struct forget_key *key,
                         memory_forgotten_fn *make, void *arg, struct forgotten_ids *gone_r,
                         int64_t *generation_r) CM_MUST_CHECK;
+/* In a transaction of the caller's, or in one of its own. */
+int memory_store_forget_all_in(struct cm_pg_tx *tx, const struct cm_uuid *user,
+                               memory_forgotten_fn *make, void *arg, int64_t *count_r,
+                               int64_t *generation_r) CM_MUST_CHECK;
 int memory_store_forget_all(struct cm_pg *pg, const struct cm_uuid *user, memory_forgotten_fn *make,
                             void *arg, int64_t *count_r, int64_t *generation_r) CM_MUST_CHECK;
 

@@ -46,20 +46,26 @@ static const struct cm_pg_statement forget_all_statement = {
                ") SELECT count(*), (SELECT generation FROM person) FROM gone",
 };
 
-static int begin(struct cm_pg *pg, const struct cm_uuid *user, struct cm_pg_tx **tx_r,
-                 int64_t *generation_r)
+static int next_generation(struct cm_pg_tx *tx, const struct cm_uuid *user, int64_t *generation_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        const struct cm_pg_scope scope = { user, 1, NULL };
-        int r = cm_pg_begin(pg, &scope, tx_r);
+        int r;
 
         cm_pg_put_uuid(&params, user);
-        if (r == 0)
-                r = cm_pg_tx_query(*tx_r, &memory_next_generation, &params, &result);
+        r = cm_pg_tx_query(tx, &memory_next_generation, &params, &result);
         if (r == 0)
                 *generation_r = cm_pg_int(&result, 0, 0);
         return r;
+}
+
+static int begin(struct cm_pg *pg, const struct cm_uuid *user, struct cm_pg_tx **tx_r,
+                 int64_t *generation_r)
+{
+        const struct cm_pg_scope scope = { user, 1, NULL };
+        int r = cm_pg_begin(pg, &scope, tx_r);
+
+        return r ? r : next_generation(*tx_r, user, generation_r);
 }
 
 static int tell(struct cm_pg_tx *tx, int64_t count, const struct forgotten_ids *ids,
@@ -167,25 +173,35 @@ int memory_store_forget(struct cm_pg *pg, struct cm_arena *arena, const struct c
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
-int memory_store_forget_all(struct cm_pg *pg, const struct cm_uuid *user, memory_forgotten_fn *make,
-                            void *arg, int64_t *count_r, int64_t *generation_r)
+int memory_store_forget_all_in(struct cm_pg_tx *tx, const struct cm_uuid *user,
+                               memory_forgotten_fn *make, void *arg, int64_t *count_r,
+                               int64_t *generation_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
-        int r;
+        int r = next_generation(tx, user, generation_r);
 
-        *count_r = 0;
-        r = begin(pg, user, &tx, generation_r);
         cm_pg_put_uuid(&params, user);
         cm_pg_put_int8(&params, MEMORY_MAX_BEHIND + 1);
         if (r == 0)
                 r = cm_pg_tx_query(tx, &forget_all_statement, &params, &result);
-        if (r == 0) {
-                *count_r = cm_pg_int(&result, 0, 0);
-                *generation_r = cm_pg_int(&result, 0, 1);
-                r = tell(tx, *count_r, NULL, make, arg);
-        }
+        if (r)
+                return r;
+        *count_r = cm_pg_int(&result, 0, 0);
+        *generation_r = cm_pg_int(&result, 0, 1);
+        return tell(tx, *count_r, NULL, make, arg);
+}
+
+int memory_store_forget_all(struct cm_pg *pg, const struct cm_uuid *user, memory_forgotten_fn *make,
+                            void *arg, int64_t *count_r, int64_t *generation_r)
+{
+        const struct cm_pg_scope scope = { user, 1, NULL };
+        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        int r = cm_pg_begin(pg, &scope, &tx);
+
+        *count_r = 0;
+        if (r == 0)
+                r = memory_store_forget_all_in(tx, user, make, arg, count_r, generation_r);
         if (r == 0)
                 r = cm_pg_commit(&tx);
         return r > 0 ? -CM_E_DATABASE : r;

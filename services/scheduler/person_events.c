@@ -69,8 +69,51 @@ static int on_user(struct cm_delivery *delivery, const void *fact)
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
+/* ---- erasure */
+
+/* The queue's rows first, as everybody who changes a schedule takes them. The contact stays as an
+ * empty row that no older fact fills. */
+static const struct cm_pg_statement erase[] = {
+        { .name = "erase_due",
+          .writes = true,
+          .sql = "DELETE FROM schedule_queue WHERE user_id = $1::uuid" },
+        { .name = "erase_schedules",
+          .writes = true,
+          .sql = "DELETE FROM schedules WHERE user_id = $1::uuid" },
+        { .name = "erase_sending",
+          .writes = true,
+          .sql = "DELETE FROM delivery_queue WHERE user_id = $1::uuid" },
+        { .name = "erase_deliveries",
+          .writes = true,
+          .sql = "DELETE FROM deliveries WHERE user_id = $1::uuid" },
+        { .name = "erase_occurrences",
+          .writes = true,
+          .sql = "DELETE FROM occurrences WHERE user_id = $1::uuid" },
+        { .name = "erase_contact",
+          .writes = true,
+          .sql = "INSERT INTO user_contacts AS c (user_id, version)"
+                 " VALUES ($1::uuid, 9223372036854775807) ON CONFLICT (user_id) DO UPDATE"
+                 " SET email = NULL, version = excluded.version" },
+};
+
+/* user.erased. Runs inside the inbox transaction; again has no effect. */
+static int on_erased(struct cm_delivery *delivery, const void *fact)
+{
+        const struct user_erased *erased = fact;
+        int r = 0;
+
+        for (size_t i = 0; i < CM_COUNT(erase) && r == 0; i++) {
+                CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+                cm_pg_put_uuid(&params, &erased->user_id);
+                r = cm_pg_tx_query(delivery->tx, &erase[i], &params, NULL);
+        }
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
 const struct cm_subscription scheduler_subscriptions[] = {
         { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, on_user },
         { STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, on_user },
+        { STREAM_AUTH, EVENT_USER_ERASED, &user_erased_schema, on_erased },
         { NULL, NULL, NULL, NULL },
 };
