@@ -42,6 +42,16 @@ static int read_log(struct chat *chat, struct cm_arena *arena, const struct cm_u
         return r == CM_EVENT_LOG_NOT_YET ? 0 : r;
 }
 
+/* One that should have ended long ago: without a log, or with one that nobody makes any more, it
+ * never will. */
+static enum log_state state_of_old(struct chat *chat, const struct cm_uuid *id, bool has_no_log)
+{
+        bool has_ended = has_no_log;
+        int r = has_no_log ? 0 : cm_event_log_end_orphan(chat->logs, id, &has_ended);
+
+        return r == CM_EVENT_LOG_NONE || (r == 0 && has_ended) ? LOG_BROKEN : LOG_OPEN;
+}
+
 int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
                  const struct cm_uuid *user_id, struct message_document *message)
 {
@@ -58,10 +68,11 @@ int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid
                 return 0; /* Redis is away: nobody knows */
         if (state == LOG_ENDED)
                 return message_store_find(chat, arena, conversation_id, message->seq, message);
+        if (state == LOG_OPEN && now - message->created_at > chat->settings->reply_timeout_us)
+                state = state_of_old(chat, &message->id, r == CM_EVENT_LOG_NONE);
         /* The log's last event may not have been stored yet: its maker does that within a moment.
          */
-        if (state != LOG_BROKEN && !(r == CM_EVENT_LOG_NONE &&
-                                     now - message->created_at > chat->settings->reply_timeout_us))
+        if (state != LOG_BROKEN)
                 return 0;
         settled.state = REPLY_STATE_INTERRUPTED;
         settled.updated_at = now;
