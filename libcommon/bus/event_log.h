@@ -96,6 +96,12 @@ void cm_event_log_close(struct cm_event_log **log);
  * Suspends unless the log is this worker's. */
 int cm_event_log_stop(struct cm_event_logs *logs, const struct cm_uuid *id) CM_MUST_CHECK;
 
+/* Ends a log whose producer has died, as its followers do, for one that nobody follows. *ended_r:
+ * it has ended, now or before. 0, CM_EVENT_LOG_NONE, or negative. Suspends unless the log is this
+ * worker's. */
+int cm_event_log_end_orphan(struct cm_event_logs *logs, const struct cm_uuid *id,
+                            bool *ended_r) CM_MUST_CHECK;
+
 /* ---- followers */
 
 /* Follows a log behind `last_id`. 0, CM_EVENT_LOG_NONE (the reply has ended long ago: serve what

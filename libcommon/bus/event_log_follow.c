@@ -94,6 +94,21 @@ static int look_after(struct cm_event_follower *follower, bool *ended_r)
         return r;
 }
 
+int cm_event_log_end_orphan(struct cm_event_logs *logs, const struct cm_uuid *id, bool *ended_r)
+{
+        char text[CM_UUID_TEXT_SIZE];
+        struct cm_arena arena;
+        int r;
+
+        *ended_r = false;
+        if (cm_map_get(logs->by_id, cm_str_from(cm_uuid_format(id, text))))
+                return 0;
+        cm_arena_init(&arena, 1024);
+        r = log_take_over(logs, id, &arena, ended_r);
+        cm_arena_deinit(&arena);
+        return r;
+}
+
 /* ---- next */
 
 static int next_local(struct cm_event_follower *follower, struct cm_stream_event *event_r)

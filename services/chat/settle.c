@@ -56,6 +56,16 @@ static int take_up(struct chat *chat, struct cm_arena *arena, const struct cm_uu
         return r == -CM_E_OVERLOAD || r == -CM_E_UNAVAILABLE ? 0 : r;
 }
 
+/* One that should have ended long ago and whose log is open: when nobody makes it any more, it
+ * never will. */
+static bool is_orphan(struct chat *chat, const struct cm_uuid *id)
+{
+        bool has_ended;
+        int r = cm_event_log_end_orphan(chat->logs, id, &has_ended);
+
+        return r == CM_EVENT_LOG_NONE || (r == 0 && has_ended);
+}
+
 int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
                  const struct cm_uuid *user_id, struct message_document *message)
 {
@@ -74,11 +84,12 @@ int reply_settle(struct chat *chat, struct cm_arena *arena, const struct cm_uuid
                 return message_store_find(chat, arena, conversation_id, message->seq, message);
         /* The log's last event may not have been stored yet: its maker does that within a moment.
          */
-        if (state != LOG_BROKEN && r != CM_EVENT_LOG_NONE)
-                return 0;
-        if (state != LOG_BROKEN && revive_is_in_time(chat, message->created_at, now))
+        if (state != LOG_BROKEN && r == CM_EVENT_LOG_NONE &&
+            revive_is_in_time(chat, message->created_at, now))
                 return take_up(chat, arena, conversation_id, user_id, message, now);
         if (state != LOG_BROKEN && now - message->created_at <= chat->settings->reply_timeout_us)
+                return 0;
+        if (state != LOG_BROKEN && r != CM_EVENT_LOG_NONE && !is_orphan(chat, &message->id))
                 return 0;
         settled.state = REPLY_STATE_INTERRUPTED;
         settled.updated_at = now;

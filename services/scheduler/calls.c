@@ -168,12 +168,12 @@ int schedule_serve_create(struct cm_rpc_request *call, const struct schedule_cre
         struct scheduler *scheduler = call->service;
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         struct stored_schedule schedule;
-        int r = plan(call, in, &schedule);
+        int r = cm_pg_begin(scheduler->pg, SCOPE_OF(&call->user), &tx);
 
         if (r == 0)
-                r = cm_pg_begin(scheduler->pg, SCOPE_OF(&call->user), &tx);
-        if (r == 0)
                 r = cm_rpc_claim(call, tx);
+        if (r == 0)
+                r = plan(call, in, &schedule);
         if (r)
                 return r;
         r = schedule_store_save(scheduler, tx, call->arena, &schedule);

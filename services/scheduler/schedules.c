@@ -73,12 +73,33 @@ static int refuse(struct cm_request *request, int outcome, const struct cron_fau
 
 /* ---- creating */
 
-static int store_new(struct cm_request *request, struct stored_schedule *schedule)
+static int store_new(struct cm_request *request, struct cm_idempotency *attempt,
+                     struct cm_pg_tx **tx, struct stored_schedule *schedule)
 {
         struct scheduler *scheduler = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
+        int r = schedule_store_save(scheduler, *tx, arena, schedule);
+
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        complete_view(arena, schedule);
+        cm_reply_header(request, "ETag", cm_arena_printf(arena, "\"%lld\"", 1LL));
+        r = cm_idempotency_commit_json(attempt, tx, 201, &schedule_record_schema, &schedule->view);
+        if (r == 0)
+                scheduler_wake(scheduler);
+        return r;
+}
+
+/* The key comes first: what was stored under it is answered again even when its time has passed. */
+int schedule_create(struct cm_request *request,
+                    const struct schedule_create_params *params CM_UNUSED,
+                    const struct schedule_input *in)
+{
+        struct scheduler *scheduler = cm_request_service(request);
         struct cm_idempotency attempt;
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        struct stored_schedule schedule;
+        struct cron_fault fault;
         int r = cm_idempotency_init(&attempt, request);
 
         if (r == 0)
@@ -87,30 +108,10 @@ static int store_new(struct cm_request *request, struct stored_schedule *schedul
                 r = cm_idempotency_claim(&attempt, tx);
         if (r)
                 return r < 0 ? r : 0;
-        r = schedule_store_save(scheduler, tx, arena, schedule);
-        if (r)
-                return r > 0 ? -CM_E_DATABASE : r;
-        complete_view(arena, schedule);
-        cm_reply_header(request, "ETag", cm_arena_printf(arena, "\"%lld\"", 1LL));
-        r = cm_idempotency_commit_json(&attempt, &tx, 201, &schedule_record_schema,
-                                       &schedule->view);
-        if (r == 0)
-                scheduler_wake(scheduler);
-        return r;
-}
-
-int schedule_create(struct cm_request *request,
-                    const struct schedule_create_params *params CM_UNUSED,
-                    const struct schedule_input *in)
-{
-        struct stored_schedule schedule;
-        struct cron_fault fault;
-        int r;
-
         schedule_rules_create(in, &schedule);
-        r = schedule_plan_new(cm_request_service(request), cm_request_arena(request),
-                              user_of(request), cm_request_now(request), &schedule, &fault);
-        return r ? refuse(request, r, &fault) : store_new(request, &schedule);
+        r = schedule_plan_new(scheduler, cm_request_arena(request), user_of(request),
+                              cm_request_now(request), &schedule, &fault);
+        return r ? refuse(request, r, &fault) : store_new(request, &attempt, &tx, &schedule);
 }
 
 /* ---- reading */

@@ -145,6 +145,19 @@ def test_the_same_replica_makes_it_when_it_is_back(alone):
     assert sum(replica.metric("salus_chat_replies_revived_total") for replica in replicas) == 1
 
 
+def test_a_reply_whose_process_died_ends_though_nobody_follows_it(alone):
+    stack, chat, person = alone
+    memory = silent_memory(stack)
+    conversation = begin(person)
+    other = stack.daemon("chat", name="chat-other", SALUS_REPLY_TIMEOUT="3s")
+    send(person, conversation, "what am I allergic to?")
+    eventually(lambda: len(memory.asked("memory.recall.v1")) == 2, what="the tool waits")
+    chat.kill()
+    person.chat = client.Api(other.url, person.token)
+    eventually(lambda: messages(person, conversation)[1]["state"] == "interrupted", within=20, what="the page says so")
+    memory.close()
+
+
 def test_a_deploy_lets_replies_finish(alone):
     stack, chat, person = alone
     memory = silent_memory(stack)

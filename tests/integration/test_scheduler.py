@@ -93,6 +93,16 @@ def test_one_key_makes_one_schedule(planner):
     assert len(dana.api.get("/v1/schedules").json()["items"]) == 1
 
 
+def test_a_repeated_request_is_answered_though_its_time_has_passed(planner, stack):
+    dana = known(planner)
+    body = {"name": "once", "cron_expression": soon(2), "reminder_method": "none"}
+    first = dana.api.post("/v1/schedules", json=body, headers={"Idempotency-Key": "k2"})
+    eventually(lambda: dana.api.get(f"/v1/schedules/{first.json()['id']}/runs").json()["items"], within=20, what="it has come due")
+    again = dana.api.post("/v1/schedules", json=body, headers={"Idempotency-Key": "k2"})
+    assert again.status_code == 201 and again.json() == first.json(), again.text
+    problem(dana.api.post("/v1/schedules", json=body, headers={"Idempotency-Key": "k3"}), 422, "never_fires")
+
+
 def test_list_in_pages(planner):
     dana = planner()
     names = [make(dana.api, name=f"s{number}")["name"] for number in range(5)]
