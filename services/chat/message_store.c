@@ -292,6 +292,31 @@ int message_store_finish(struct chat *chat, struct cm_arena *arena,
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
+int message_store_rate(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, const struct message_document *reply,
+                       const struct feedback_document *feedback)
+{
+        int64_t at = reply->seq % MESSAGES_A_PAGE;
+        struct cm_str id = page_id(arena, conversation_id, reply->seq / MESSAGES_A_PAGE);
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
+        int r;
+
+        CM_FILTER_IS(&filter, message_page_document, id, &id);
+        cm_filter_compare(&filter,
+                          CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
+                          CM_COMPARE_IS, &reply->id);
+        cm_update_value(
+                &update, CM_OPERATOR_SET,
+                CM_ITEM_FIELD(message_page_document, messages, at, message_document, feedback),
+                feedback);
+        r = cm_mongo_update(chat->mongo, &page_collection, thread_key(arena, conversation_id),
+                            &filter, &update, CM_MONGO_UPDATE);
+        if (r == CM_MONGO_NO_MATCH)
+                return MESSAGE_NONE;
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
 int message_store_forget(struct chat *chat, struct cm_arena *arena,
                          const struct cm_uuid *conversation_id, int64_t count)
 {

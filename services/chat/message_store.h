@@ -45,6 +45,11 @@ int message_store_finish(struct chat *chat, struct cm_arena *arena,
                          const struct cm_uuid *conversation_id, const struct cm_uuid *user_id,
                          const struct message_document *reply) CM_MUST_CHECK;
 
+/* What the person thinks of a reply that has ended. 0 or MESSAGE_NONE: it is gone. */
+int message_store_rate(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, const struct message_document *reply,
+                       const struct feedback_document *feedback) CM_MUST_CHECK;
+
 /* All words of a conversation that had so many messages are gone; events that wait stay. */
 int message_store_forget(struct chat *chat, struct cm_arena *arena,
                          const struct cm_uuid *conversation_id, int64_t count) CM_MUST_CHECK;

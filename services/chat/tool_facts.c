@@ -110,8 +110,10 @@ void tool_fact_answer(const struct schedule *reminder, struct health_event_input
 
         data->has_medication_id = reminder->has_medication_id;
         data->medication_id = reminder->medication_id;
-        data->has_dose = reminder->has_dose;
-        data->dose = reminder->dose;
+        if (data->has_dose != CM_PRESENT) { /* what the person says was taken counts */
+                data->has_dose = reminder->has_dose;
+                data->dose = reminder->dose;
+        }
         if (reminder->has_medication_name == CM_PRESENT)
                 data->name = reminder->medication_name;
 }

@@ -117,9 +117,34 @@ static void pounds(void **state)
         assert_true(event.vital_event_input.event_data.exercise.weight_kg == 100 * 0.45359237);
 }
 
+/* The reminder's medicine; its amount, unless the person said another. */
+static void answers_a_reminder(void **state CM_UNUSED)
+{
+        const struct schedule reminder = { .has_medication_name = CM_PRESENT,
+                                           .medication_name = CM_STR("Ramipril"),
+                                           .has_dose = CM_PRESENT,
+                                           .dose = { 5, CM_STR("mg") } };
+        static const struct {
+                double said, kept;
+        } rows[] = { { 0, 5 }, { 2.5, 2.5 } };
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct health_event_input event = { .kind = HEALTH_EVENT_INPUT_KIND_MEDICATION };
+                struct medication_data *data = &event.medication_event_input.event_data;
+
+                data->has_dose = rows[i].said > 0 ? CM_PRESENT : CM_ABSENT;
+                data->dose = (struct quantity){ rows[i].said, CM_STR("mg") };
+                tool_fact_answer(&reminder, &event);
+                assert_true(data->has_dose == CM_PRESENT && data->dose.value == rows[i].kept);
+                assert_true(cm_str_equal(data->name, reminder.medication_name));
+        }
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(facts), cmocka_unit_test(pounds) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(facts),
+                                            cmocka_unit_test(answers_a_reminder),
+                                            cmocka_unit_test(pounds) };
         int failed;
 
         cm_arena_init(&arena, 4096);

@@ -58,6 +58,21 @@ static void tools_view(const struct message_document *document, struct cm_arena 
         message->tools.count = count;
 }
 
+void feedback_view(const struct feedback_document *document, const struct cm_uuid *reply_id,
+                   struct reply_feedback *feedback_r)
+{
+        *feedback_r = (struct reply_feedback){
+                .message_id = *reply_id,
+                .has_user_rating = document->has_user_rating,
+                .user_rating = document->user_rating,
+                .has_was_helpful = document->has_was_helpful,
+                .was_helpful = document->was_helpful,
+                .has_feedback = document->has_feedback,
+                .feedback = document->feedback,
+                .timestamp = document->timestamp,
+        };
+}
+
 void message_view(const struct message_document *document, const struct cm_uuid *conversation_id,
                   const struct cm_uuid *user_id, struct cm_arena *arena, struct message *message_r)
 {
@@ -102,5 +117,7 @@ void message_view(const struct message_document *document, const struct cm_uuid 
                 .created_at = document->created_at,
                 .updated_at = document->updated_at,
         };
+        message_r->has_feedback = document->has_feedback;
+        feedback_view(&document->feedback, &document->id, &message_r->feedback);
         tools_view(document, arena, message_r);
 }

@@ -470,6 +470,31 @@ def test_lists_go_page_by_page(talker):
     assert len(found) == len(set(found)) and set(begun) <= set(found)
 
 
+def test_what_one_thinks_of_a_reply(talker, memory, monkeypatch):
+    """It stands with the reply, is replaced as a whole, and is nobody else's business."""
+    person, other = talker(), talker()
+    conversation = begin(person)
+    said = say(person, conversation, "hello")
+    path = f"/v1/replies/{said.message['reply_id']}/feedback"
+    assert "feedback" not in messages(person, conversation)[1]
+    for rating in ({"user_rating": 2, "feedback": "too short: \u05e7\u05e6\u05e8"}, {"user_rating": 5, "was_helpful": True}):
+        given = person.chat.put(path, json=rating)
+        assert given.status_code == 200, given.text
+        assert given.json() == rating | {"message_id": said.message["reply_id"], "timestamp": given.json()["timestamp"]}
+        assert messages(person, conversation)[1]["feedback"] == given.json()
+    assert messages(person, conversation)[1]["content"] == said.text and "feedback" not in messages(person, conversation)[0]
+    problem(person.chat.put(path, json={}), 422)
+    problem(person.chat.put(path, json={"user_rating": 6}), 422, pointer="/user_rating")
+    problem(other.chat.put(path, json={"user_rating": 1}), 404)
+    problem(person.chat.put(f"/v1/replies/{said.message['id']}/feedback", json={"user_rating": 1}), 404)
+    monkeypatch.setitem(memory.answers, RECALL, lambda data, key: None)
+    sent = send(person, conversation, "what am I allergic to?")
+    problem(person.chat.put(f"/v1/replies/{sent['reply_id']}/feedback", json={"user_rating": 1}), 409)
+    person.chat.post(f"/v1/replies/{sent['reply_id']}/stop")
+    assert person.chat.delete(f"/v1/conversations/{conversation}").status_code == 204
+    problem(person.chat.put(path, json={"user_rating": 1}), 404)
+
+
 def test_how_one_wants_to_be_talked_to(talker):
     person = talker()
     nothing = person.chat.get("/v1/user-context")

@@ -171,7 +171,8 @@ static int on_message(struct cm_websocket *socket, const void *message, void *ar
 static int call_socket(struct cm_request *request, const void *params CM_UNUSED,
                        const void *body CM_UNUSED)
 {
-        const struct cm_websocket_config config = { on_message, cm_request_service(request) };
+        const struct cm_websocket_config config = { .message = on_message,
+                                                    .arg = cm_request_service(request) };
 
         return cm_websocket_serve(request, &config);
 }
