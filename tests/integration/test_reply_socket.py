@@ -19,7 +19,8 @@ ADDRESS = "/v1/replies/socket"
 
 @pytest.fixture(scope="module")
 def chat(stack, health):
-    return stack.daemon("chat", name="chat-socket", SALUS_CONTEXT_TIMEOUT="500ms", SALUS_TOOL_TIMEOUT="20s", SALUS_STREAM_HEARTBEAT="1s")
+    return stack.daemon("chat", name="chat-socket", SALUS_CONTEXT_TIMEOUT="500ms", SALUS_TOOL_TIMEOUT="20s", SALUS_STREAM_HEARTBEAT="1s",
+                        SALUS_MAX_REPLIES_PERSON="32")
 
 
 @pytest.fixture(scope="module")
