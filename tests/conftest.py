@@ -14,11 +14,17 @@ from support.stack import Stack
 
 def pytest_addoption(parser):
     parser.addoption("--facts", type=int, default=10_000, help="facts of each fault run (default 10000)")
+    parser.addoption("--kills", type=int, default=8, help="random kill -9 of daemons and Redis (default 8)")
 
 
 @pytest.fixture(scope="session")
 def facts(request) -> int:
     return request.config.getoption("--facts")
+
+
+@pytest.fixture(scope="session")
+def kills(request) -> int:
+    return request.config.getoption("--kills")
 
 
 @pytest.fixture(scope="session")

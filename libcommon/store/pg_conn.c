@@ -58,7 +58,7 @@ static void drop_abandoned(struct pg_conn *conn)
         while ((node = cm_list_pop(&conn->in_flight))) {
                 struct pg_op *op = CM_CONTAINER(node, struct pg_op, link);
 
-                CM_ASSERT(!op->done);
+                CM_ASSERT(!op->done || op->is_own);
                 cm_buf_deinit(&op->tag);
                 cm_free(op);
         }

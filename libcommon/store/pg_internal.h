@@ -34,6 +34,7 @@ struct pg_op {
         int result;
         bool writes;
         bool is_prepare;
+        bool is_own; /* of the pool itself: nobody waits, and it may be dropped */
         const struct cm_pg_statement *prepares;
         pg_op_done_fn *done; /* NULL: abandoned, or nobody cares */
         void *arg;

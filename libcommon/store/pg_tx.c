@@ -318,6 +318,7 @@ void cm_pg_rollback(struct cm_pg_tx **tx)
                 return;
         }
         op = pg_op_new(rolled_back, it->conn);
+        op->is_own = true;
         if (pg_op_add_sql(it->conn, op, "ROLLBACK") < 0) {
                 pg_op_drop(it->conn, op);
                 give_back(it->conn);

@@ -1,6 +1,5 @@
 #include "engine.h"
 
-#include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "due_store.h"
@@ -24,11 +23,10 @@ enum { MAX_CLAIM = 100 };
 struct engine {
         struct scheduler *scheduler;
         struct sender sender;
-        struct cm_group senders;
+        struct cm_group running, senders;
         size_t sending;
         struct cm_cond wake;
-        bool awake, stopping, has_ended;
-        struct cm_cond ended;
+        bool awake, stopping;
         int64_t sweep_at, tidy_at; /* monotonic */
 };
 
@@ -177,8 +175,6 @@ static void run(void *arg)
                 sleep_for(engine, patience);
                 patience = patience < MAX_PATIENCE ? patience * 2 : patience;
         }
-        engine->has_ended = true;
-        cm_cond_broadcast(&engine->ended);
 }
 
 static void on_change(void *arg)
@@ -197,16 +193,16 @@ int engine_start(struct scheduler *scheduler, struct engine **engine_r)
         int r;
 
         engine->scheduler = scheduler;
+        cm_group_init(&engine->running);
         cm_group_init(&engine->senders);
         cm_cond_init(&engine->wake);
-        cm_cond_init(&engine->ended);
         r = sender_init(&engine->sender, scheduler);
         if (r == 0)
                 r = cm_pg_listen(scheduler->pg, SCHEDULE_CHANNEL, on_change, scheduler->worker);
         if (r == 0) {
                 /* It outlives the fiber that starts it. */
                 before = cm_fiber_set_deadline(CM_NEVER);
-                r = cm_fiber_start("engine", run, engine, CM_NEVER);
+                r = cm_group_start(&engine->running, "engine", run, engine);
                 cm_fiber_set_deadline(before);
         }
         if (r) {
@@ -246,12 +242,11 @@ void engine_stop(struct engine **engine)
                 return;
         it->stopping = true;
         cm_cond_signal(&it->wake);
-        while (!it->has_ended && cm_cond_wait(&it->ended) == 0)
-                ;
+        if (cm_group_join(&it->running))
+                cm_log(CM_LOG_WARN, "what was coming due is left to the next one");
         await_senders(it);
         if (cm_group_join(&it->senders))
                 cm_log(CM_LOG_WARN, "messages that were under way are left to their leases");
-        CM_ASSERT(it->has_ended);
         sender_deinit(&it->sender);
         cm_free(it);
         *engine = NULL;

@@ -32,6 +32,7 @@ class Process:
     """`command` is started by start(); subclasses say when it is ready."""
 
     stop_signal = signal.SIGTERM
+    restore_signals = True  # Python ignores SIGXFSZ, for one
 
     def __init__(self, name: str, folder: Path, run_as: str | None = None):
         self.name = name
@@ -54,7 +55,7 @@ class Process:
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(
                 self.command(), env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, **user,
+                start_new_session=True, restore_signals=self.restore_signals, **user,
             )
         if wait:
             self.wait_ready()

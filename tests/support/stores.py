@@ -31,7 +31,7 @@ def _run_as() -> str | None:
 
 class Postgres(Process):
     stop_signal = signal.SIGINT
-    settings = {"fsync": "off", "max_connections": "200"}
+    settings = {"fsync": "off", "max_connections": "200", "idle_in_transaction_session_timeout": "20s"}
 
     def __init__(self, folder: Path):
         super().__init__("postgres", folder, run_as=_run_as())
@@ -159,6 +159,8 @@ class Mongo(Process):
 class Redis(Process):
     """The bus (append-only, noeviction) or the cache (LRU), with the users that the build generates."""
 
+    restore_signals = False  # a file that may not grow is an error to it, and no signal
+
     def __init__(self, name: str, folder: Path):
         super().__init__(name, folder)
         self.data = folder / name
@@ -194,6 +196,10 @@ class Redis(Process):
             return self.connect().ping()
         except redis.exceptions.RedisError:
             return False
+
+    def aof_size(self) -> int:
+        """Bytes of the file that grows."""
+        return max(file.stat().st_size for file in (self.data / "appendonlydir").glob("*.incr.aof"))
 
     def url(self, user: str) -> str:
         return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"

@@ -21,6 +21,6 @@ def eventually(check: Callable[[], T], *, within: float = 10, what: str = "") ->
             return found
         if time.monotonic() > deadline:
             name = what or getattr(check, "__name__", "condition")
-            raise AssertionError(f"not within {within} s: {name}") from last
+            raise AssertionError(f"not within {within} s: {name}{f' ({last})' if last else ''}") from last
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
