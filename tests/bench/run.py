@@ -14,12 +14,13 @@ from bench import (
     rows_rpc,
     rows_scheduler,
     rows_streams,
+    rows_talk,
 )
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
 ROWS = {name: row for rows in (rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
-                               rows_scheduler, rows_chat) for name, row in rows.ROWS.items()}
+                               rows_scheduler, rows_chat, rows_talk) for name, row in rows.ROWS.items()}
 
 
 def main() -> int:
