@@ -8,6 +8,7 @@
 #include "message_store.h"
 #include "reply.h"
 #include "reply_stored.h"
+#include "revive.h"
 
 /* Following and stopping a reply: while its log is there from the log, afterwards from the page. */
 
@@ -74,6 +75,31 @@ int reply_follow(struct cm_request *request, const struct reply_follow_params *p
         return reply_follow_place(request, &place.conversation_id, place.seq, &params->reply_id);
 }
 
+/* Nobody makes it, or nobody yet: when it is certain that it has not begun it is stored as stopped,
+ * and will not be taken up. */
+static int stop_unbegun(struct cm_request *request, const struct reply_document *place,
+                        const struct cm_uuid *reply_id)
+{
+        struct chat *chat = cm_request_service(request);
+        struct cm_arena *arena = cm_request_arena(request);
+        cm_time now = cm_now(&cm_clock_system);
+        struct message_document message;
+        bool begun;
+        int r = cm_event_log_is_begun(chat->logs, reply_id, &begun);
+
+        if (r || begun) /* who began it has died: whoever reads it next says so */
+                return r;
+        r = message_store_find(chat, arena, &place->conversation_id, place->seq, &message);
+        if (r || !cm_uuid_equal(&message.id, reply_id) || message.state != REPLY_STATE_STREAMING)
+                return r < 0 ? r : 0;
+        if (revive_is_too_early(message.created_at, now))
+                return -CM_E_UNAVAILABLE; /* it may be beginning: ask again */
+        message.state = REPLY_STATE_STOPPED;
+        message.updated_at = now;
+        r = message_store_finish(chat, arena, &place->conversation_id, &place->user_id, &message);
+        return r < 0 ? r : 0;
+}
+
 int reply_stop(struct cm_request *request, const struct reply_stop_params *params)
 {
         struct chat *chat = cm_request_service(request);
@@ -84,5 +110,7 @@ int reply_stop(struct cm_request *request, const struct reply_stop_params *param
         if (r)
                 return r < 0 ? r : cm_reply_not_found(request);
         r = cm_event_log_stop(chat->logs, &params->reply_id);
+        if (r == CM_EVENT_LOG_NONE)
+                r = stop_unbegun(request, &place, &params->reply_id);
         return r < 0 ? r : cm_reply_empty(request, 204);
 }

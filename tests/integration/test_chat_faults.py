@@ -93,6 +93,8 @@ def test_the_process_dies_in_the_middle_of_a_reply(alone):
     eventually(lambda: len(memory.asked("memory.recall.v1")) == 2, what="the tool waits")
     chat.kill()
     api = person.chat = client.Api(other.url, person.token)
+    eventually(lambda: not stack.bus.connect().exists(f"s1:log:chat:{sent['reply_id']}:lease"), what="its lease is over")
+    assert api.post(f"/v1/replies/{sent['reply_id']}/stop").status_code == 204, "it has ended: what it said is not touched"
     events = streams.read(api, f"/v1/replies/{sent['reply_id']}/stream")
     assert events[0].type == "started" and events[-1].type == "error" and events[-1].data["code"] == "interrupted"
     eventually(lambda: messages(person, conversation)[1]["state"] == "interrupted", what="the page says so")
@@ -156,6 +158,26 @@ def test_a_reply_whose_process_died_ends_though_nobody_follows_it(alone):
     person.chat = client.Api(other.url, person.token)
     eventually(lambda: messages(person, conversation)[1]["state"] == "interrupted", within=20, what="the page says so")
     memory.close()
+
+
+def test_a_reply_that_never_began_is_stopped(alone):
+    """Its process died before it, and it is too late to make it: stop ends it, at any replica, and it stays ended."""
+    stack, chat, person = alone
+    conversation = begin(person)
+    chat.kill()
+    dying = stack.daemon("chat", name="chat-dying", TEST_FAULT="die-before-reply")
+    message = {"json": {"content": "hello"}, "headers": {"Idempotency-Key": "once"}}
+    with pytest.raises(httpx.TransportError):
+        client.Api(dying.url, person.token).post(f"/v1/conversations/{conversation}/messages", **message)
+    eventually(lambda: not dying.is_running(), what="it has died")
+    other = stack.daemon("chat", name="chat-other", SALUS_REVIVE_WITHIN="1ms")
+    person.chat = client.Api(other.url, person.token)
+    reply = send(person, conversation, "hello", "once").json()["reply_id"]
+    assert messages(person, conversation)[1]["state"] == "streaming"
+    eventually(lambda: person.chat.post(f"/v1/replies/{reply}/stop").status_code == 204, what="it is stopped")
+    assert messages(person, conversation)[1]["state"] == "stopped"
+    (end,) = streams.read(person.chat, f"/v1/replies/{reply}/stream")
+    assert end.type == "done" and end.data["state"] == "stopped"
 
 
 def test_a_deploy_lets_replies_finish(alone):
