@@ -37,7 +37,7 @@ struct cm_delivery {
 typedef int cm_event_handler(struct cm_delivery *delivery, const void *fact);
 
 /*
- * The same for facts that follow each other in one read, to make one statement of them: facts[i]
+ * The same for all facts of one read that it takes, to make one statement of them: facts[i]
  * came by deliveries[i], by subject and about one subject in the order of the stream. Anything but
  * 0 takes the whole transaction back, and each fact goes alone through `handle`, which then judges
  * it: poison is found there.

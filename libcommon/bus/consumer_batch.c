@@ -185,15 +185,42 @@ static size_t length_of_run(struct consumer_entry *const *entries, size_t count)
         return length;
 }
 
-/* By subject, and what is about one in the order of the stream: two replicas that write about the
- * same people then wait for each other in one order, and never in a circle. */
-static int compare_subjects(const void *a, const void *b)
-{
-        const struct consumer_entry *left = *(struct consumer_entry *const *)a;
-        const struct consumer_entry *right = *(struct consumer_entry *const *)b;
-        int order = memcmp(&left->event.subject, &right->event.subject, sizeof(struct cm_uuid));
+struct turn {
+        const struct cm_subscription *first; /* of those with the same handler */
+        struct consumer_entry *entry;
+};
 
-        return order ? order : left < right ? -1 : left > right;
+/* By handler, then by subject, and what is about one in the order of the stream: two replicas that
+ * write about the same people then wait for each other in one order, and never in a circle. */
+static int compare_turns(const void *a, const void *b)
+{
+        const struct turn *left = a, *right = b;
+        int order;
+
+        if (left->first != right->first)
+                return left->first < right->first ? -1 : 1;
+        order = memcmp(&left->entry->event.subject, &right->entry->event.subject,
+                       sizeof(struct cm_uuid));
+        return order ? order : left->entry < right->entry ? -1 : left->entry > right->entry;
+}
+
+static bool share_handler(const struct cm_subscription *a, const struct cm_subscription *b)
+{
+        return a->handle == b->handle && a->handle_batch == b->handle_batch;
+}
+
+static void put_in_turn(struct cm_consumer *consumer, struct consumer_entry **entries, size_t count)
+{
+        struct turn *turns = cm_arena_array(&consumer->attempt, count, sizeof(*turns));
+
+        for (size_t i = 0; i < count; i++) {
+                turns[i] = (struct turn){ consumer->config.subscriptions, entries[i] };
+                while (!share_handler(turns[i].first, entries[i]->subscription))
+                        turns[i].first++;
+        }
+        qsort(turns, count, sizeof(*turns), compare_turns);
+        for (size_t i = 0; i < count; i++)
+                entries[i] = turns[i].entry;
 }
 
 static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
@@ -206,7 +233,7 @@ static int run_handlers(struct cm_consumer *consumer, struct cm_pg_tx *tx,
                 if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
                         news[found++] = &entries[i];
         if (found)
-                qsort(news, found, sizeof(*news), compare_subjects);
+                put_in_turn(consumer, news, found);
         for (size_t i = 0, length; i < found; i += length) {
                 cm_progress_step(consumer->config.progress);
                 length = length_of_run(news + i, found - i);
