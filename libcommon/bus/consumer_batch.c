@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "bus/consumer_internal.h"
 #include "sys/log.h"
@@ -62,8 +63,7 @@ static void hang(struct cm_consumer *consumer)
 static void crash(const struct cm_consumer *consumer, const struct cm_event *event)
 {
 #ifdef CM_FAULTS
-        if (consumer->config.fault == CM_FAULT_CRASH && cm_uuid_is_nil(&event->subject))
-                abort();
+        CM_ASSERT(consumer->config.fault != CM_FAULT_CRASH || !cm_uuid_is_nil(&event->subject));
 #else
         (void)consumer;
         (void)event;

@@ -70,3 +70,13 @@ mongo_command() {
 
 # True when somebody listens there; each of the servers does so only when it is ready.
 mongo_answers() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
+
+# What tests and bench keep documents in; said once, because they prove no more than that.
+ensure_documents() {
+  local choice
+  choice=$(mongo_choice)
+  say "documents: $(mongo_choice_in_words "$choice")"
+  [[ $choice == stand-in ]] || return 0
+  ensure_packages mongo-stand-in
+  make -s -C "$ROOT" mongo-stand-in
+}
