@@ -44,11 +44,16 @@ class Rig:
 
     @cached_property
     def health(self) -> Daemon:
-        return self.stack.daemon("main-health")
+        return self.beside_auth("main-health")
 
     @cached_property
     def memory(self) -> Daemon:
-        return self.stack.daemon("memory")
+        return self.beside_auth("memory")
+
+    def beside_auth(self, service: str, **settings: str) -> Daemon:
+        """Nobody is ready without auth's keys."""
+        assert self.auth.is_ready()
+        return self.stack.daemon(service, **settings)
 
     def build_recall_program(self):
         """tests/bench/memory_recall.c with the release objects: BUILD/memory_recall."""
@@ -125,6 +130,7 @@ class Rig:
         raise AssertionError(f"pgbench: {done.stdout}{done.stderr}")
 
     def clear_events(self):
+        assert self.health.is_ready()
         with self.stack.postgres.connect("salus_health") as connection:
             connection.execute("TRUNCATE health_events")
             connection.execute("CHECKPOINT")

@@ -106,8 +106,7 @@ def newest(api: client.Api, path: str) -> dict:
 
 
 def first_token(rig: Rig) -> list[Row]:
-    assert rig.auth.is_ready()   # its keys are what the others wait for
-    scheduler = rig.stack.daemon("scheduler")
+    scheduler = rig.beside_auth("scheduler")
     rows = []
     person, daemon = five(rig)
     talker = Talker(person, daemon)
