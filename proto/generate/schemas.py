@@ -27,6 +27,7 @@ FORMATS = {
     "x-language": ("string", "CM_FORMAT_LANGUAGE"),
     "x-clock-time": ("string", "CM_FORMAT_CLOCK_TIME"),
     "x-line": ("string", "CM_FORMAT_LINE"),
+    "x-key": ("string", "CM_FORMAT_LINE"),  # http/idempotency.h looks closer
 }
 MAX_MEMBERS = 64  # the decoder keeps one bit for each
 EXACT_INTEGER = 2 ** 53

@@ -143,7 +143,7 @@ static int write_pair(struct chat *chat, struct cm_arena *arena, const struct me
 
                 r = cm_mongo_insert(chat->mongo, &page_collection, thread, &fresh, &outbox);
         } else {
-                CM_FILTER_IS(&filter, message_page_document, id, &page->id);
+                CM_FILTER_IS(&filter, message_page_document, id, &id);
                 CM_FILTER_IS(&filter, message_page_document, count, &page->count);
                 CM_UPDATE_PUSH(&update, message_page_document, messages, pair, 2);
                 CM_UPDATE_INC(&update, message_page_document, count, 2);
@@ -180,6 +180,13 @@ static int look_for_key(struct chat *chat, struct cm_arena *arena, const struct 
         return r < 0 ? r : 0;
 }
 
+/* Where the last page is said to end. A key is looked for in what is there, so then it is read. */
+static bool guess_page(const struct message_append *in, struct message_page_document *page_r)
+{
+        page_r->count = in->conversation->message_count % MESSAGES_A_PAGE;
+        return in->message.has_key != CM_PRESENT;
+}
+
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
                          struct message_document *message_r)
 {
@@ -190,12 +197,18 @@ int message_store_append(struct chat *chat, struct cm_arena *arena, const struct
         for (int i = 0; i < TRIES; i++) {
                 struct message_page_document page = { .count = 0 };
                 struct message_document pair[2];
-                int found = read_page(chat, arena, &conversation_id, number, &page);
-                const struct message_page_document *there = found == 0 ? &page : NULL;
-                int r = found < 0 ? found
+                const struct message_page_document *there = NULL;
+                int r = 0;
+
+                if (i == 0 && guess_page(in, &page)) {
+                        there = page.count ? &page : NULL;
+                } else {
+                        r = read_page(chat, arena, &conversation_id, number, &page);
+                        there = r == 0 ? &page : NULL;
+                        r = r < 0 ? r
                                   : look_for_key(chat, arena, in, &conversation_id, number, there,
                                                  message_r);
-
+                }
                 if (r)
                         return r;
                 if (page.count + 2 > MESSAGES_A_PAGE) {

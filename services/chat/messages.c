@@ -149,8 +149,10 @@ static int answer(struct cm_request *request, const struct message_send_params *
         struct sent_message sent = { .reply_id = message->reply_id };
 
         if (wants_stream(request))
-                return reply_follow_place(request, &params->conversation_id, message->seq + 1,
-                                          &message->reply_id);
+                return is_repeated ? reply_follow_place(request, &params->conversation_id,
+                                                        message->seq + 1, &message->reply_id)
+                                   : reply_follow_begun(request, &params->conversation_id,
+                                                        message->seq + 1, &message->reply_id);
         if (is_repeated)
                 cm_reply_header(request, "Idempotency-Replayed", CM_STR("true"));
         message_view(message, &params->conversation_id, &cm_request_claims(request)->sub,

@@ -64,6 +64,16 @@ int reply_follow_place(struct cm_request *request, const struct cm_uuid *convers
         return r < 0 ? r : serve_stored(request, conversation_id, &message);
 }
 
+int reply_follow_begun(struct cm_request *request, const struct cm_uuid *conversation_id,
+                       int64_t seq, const struct cm_uuid *reply_id)
+{
+        struct chat *chat = cm_request_service(request);
+        int r = cm_event_follow(request, chat->logs, reply_id);
+
+        return r == CM_EVENT_LOG_NONE ? reply_follow_place(request, conversation_id, seq, reply_id)
+                                      : r;
+}
+
 int reply_follow(struct cm_request *request, const struct reply_follow_params *params)
 {
         struct reply_document place;

