@@ -36,6 +36,7 @@ public final class MongoStandIn extends H2Backend {
   private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock(true);
   private final AtomicLong done = new AtomicLong();
   private final Object committing = new Object();
+  private final Object turn = new Object(); // two that make a collection at a time would break each other
   private long committed;
   private long compacted;
 
@@ -47,16 +48,22 @@ public final class MongoStandIn extends H2Backend {
   @Override
   public Document handleMessage(MongoMessage message) {
     if (READS.contains(message.getDocument().keySet().iterator().next())) {
-      return super.handleMessage(message);
+      return inTurn(message);
     }
     long mine;
     lock.readLock().lock();
     try {
-      return super.handleMessage(message);
+      return inTurn(message);
     } finally {
       mine = done.incrementAndGet();
       lock.readLock().unlock();
       commitUpTo(mine);
+    }
+  }
+
+  private Document inTurn(MongoMessage message) {
+    synchronized (turn) {
+      return super.handleMessage(message);
     }
   }
 
