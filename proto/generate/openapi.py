@@ -7,7 +7,6 @@ from schemas import is_response
 # Our own formats, said in words of JSON Schema too, so that tools know what is accepted.
 PATTERNS = {
     "x-line": "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$",
-    "x-key": "^(\"[!#-~]+\"|[!#-~]+)$",
     "x-clock-time": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
 }
 # How a client takes up a stream that was cut. The server reads both itself.

@@ -636,8 +636,8 @@ def call(chat, person, method, *, key=None, **members):
 
 
 def known(chat, person):
-    """Waits until memory knows the person."""
-    eventually(lambda: call(chat, person, "list").code == "ok", what="the person is known")
+    """Waits until memory knows the person: each of its workers, which believe for a second that somebody is not there."""
+    eventually(lambda: all(call(chat, person, "list").code == "ok" for _ in range(10)), what="the person is known")
     return person
 
 
