@@ -211,6 +211,8 @@ int message_store_append(struct chat *chat, struct cm_arena *arena, const struct
                 }
                 if (r)
                         return r;
+                if (in->is_refused)
+                        return MESSAGE_REFUSED;
                 if (page.count + 2 > MESSAGES_A_PAGE) {
                         number++;
                         continue;
@@ -268,6 +270,18 @@ int message_store_list(struct chat *chat, struct cm_arena *arena,
 
 /* ---- ending */
 
+/* The page on which the reply still is. */
+static void filter_reply(struct cm_filter *filter, const struct cm_str *page,
+                         const struct message_document *reply)
+{
+        int64_t at = reply->seq % MESSAGES_A_PAGE;
+
+        CM_FILTER_IS(filter, message_page_document, id, page);
+        cm_filter_compare(filter,
+                          CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
+                          CM_COMPARE_IS, &reply->id);
+}
+
 int message_store_finish(struct chat *chat, struct cm_arena *arena,
                          const struct cm_uuid *conversation_id, const struct cm_uuid *user_id,
                          const struct message_document *reply)
@@ -284,10 +298,7 @@ int message_store_finish(struct chat *chat, struct cm_arena *arena,
         struct cm_event event;
         int r;
 
-        CM_FILTER_IS(&filter, message_page_document, id, &id);
-        cm_filter_compare(&filter,
-                          CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
-                          CM_COMPARE_IS, &reply->id);
+        filter_reply(&filter, &id, reply);
         cm_filter_compare(
                 &filter,
                 CM_ITEM_FIELD(message_page_document, messages, at, message_document, state),
@@ -315,10 +326,7 @@ int message_store_rate(struct chat *chat, struct cm_arena *arena,
         CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
         int r;
 
-        CM_FILTER_IS(&filter, message_page_document, id, &id);
-        cm_filter_compare(&filter,
-                          CM_ITEM_FIELD(message_page_document, messages, at, message_document, id),
-                          CM_COMPARE_IS, &reply->id);
+        filter_reply(&filter, &id, reply);
         cm_update_value(
                 &update, CM_OPERATOR_SET,
                 CM_ITEM_FIELD(message_page_document, messages, at, message_document, feedback),

@@ -12,6 +12,7 @@ enum message_outcome {
         MESSAGE_NONE = 1,   /* no such message */
         MESSAGE_REPEATED,   /* append: it is there since an earlier attempt under the same key */
         MESSAGE_KEY_REUSED, /* append: the key was used for something else */
+        MESSAGE_REFUSED,    /* append: it is new */
         MESSAGE_SETTLED,    /* finish: the reply has ended before, or its conversation is gone */
 };
 
@@ -21,6 +22,7 @@ struct message_append {
                                             each attempt is one of its own */
         const struct chat_crisis
                 *crisis; /* crisis.detected goes with it, unless its level is none */
+        bool is_refused; /* unless it was said before under its key */
 };
 
 /*

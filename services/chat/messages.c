@@ -208,12 +208,13 @@ int message_send(struct cm_request *request, const struct message_send_params *p
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
         if (!reply_may_start(chat))
                 return -CM_E_OVERLOAD;
-        if (analysis.crisis.level == CHAT_CRISIS_NONE &&
-            reply_is_person_busy(chat, &conversation.user_id))
-                return refuse_busy(request);
+        append.is_refused = analysis.crisis.level == CHAT_CRISIS_NONE &&
+                            reply_is_person_busy(chat, &conversation.user_id);
         r = message_store_append(chat, cm_request_arena(request), &append, &stored);
         if (r == MESSAGE_KEY_REUSED)
                 return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
+        if (r == MESSAGE_REFUSED)
+                return refuse_busy(request);
         if (r == 0 || r == MESSAGE_REPEATED) {
                 bool is_repeated = r == MESSAGE_REPEATED;
 

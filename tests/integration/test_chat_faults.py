@@ -180,6 +180,21 @@ def test_a_reply_that_never_began_is_stopped(alone):
     assert end.type == "done" and end.data["state"] == "stopped"
 
 
+def test_what_was_taken_is_answered_again_though_its_person_must_wait(alone):
+    stack, _, person = alone
+    memory = silent_memory(stack)
+    chat = stack.daemon("chat", name="chat-one", SALUS_MAX_REPLIES_PERSON="1")
+    person.chat = client.Api(chat.url, person.token)
+    conversation = begin(person)
+    first = send(person, conversation, "what am I allergic to?", "once")
+    again = send(person, conversation, "what am I allergic to?", "once")
+    assert again.status_code == 202 and again.json() == first.json()
+    refused = [send(person, conversation, "hello", key) for key in (None, "other")]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in refused] == [(429, "1")] * 2
+    assert send(person, conversation, "I don't want to live anymore").status_code == 202
+    memory.close()
+
+
 def test_a_deploy_lets_replies_finish(alone):
     stack, chat, person = alone
     memory = silent_memory(stack)
