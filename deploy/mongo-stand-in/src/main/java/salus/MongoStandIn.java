@@ -61,9 +61,10 @@ public final class MongoStandIn extends H2Backend {
     }
   }
 
+  /** The answer is a copy: it is written to its client while the next command changes what is stored. */
   private Document inTurn(MongoMessage message) {
     synchronized (turn) {
-      return super.handleMessage(message);
+      return super.handleMessage(message).cloneDeeply();
     }
   }
 
