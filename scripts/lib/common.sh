@@ -2,7 +2,8 @@
 # Shared by all scripts: where things are, who they run as, how to speak. Source it first.
 #
 # Two settings move a whole copy: SALUS_PORT_BASE (default 7100) and SALUS_DATA. Everything that is
-# created while running lives in SALUS_DATA; the checkout gets nothing but build/.
+# created while running lives in SALUS_DATA; the checkout gets nothing but build/. SALUS_REPLICAS (default 1) daemons run
+# of each service.
 set -euo pipefail
 umask 022
 
@@ -10,6 +11,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 PORT_BASE=${SALUS_PORT_BASE:-7100}
 BUILD=${SALUS_BUILD:-release}
 ALL_SERVICES=(auth main-health chat memory scheduler)
+REPLICAS=${SALUS_REPLICAS:-1}
+MOST_REPLICAS=8
 
 say() { printf '%s\n' "$@"; } # one line an argument
 step() { printf '· %s\n' "$*"; }
@@ -24,6 +27,9 @@ die() {
 if ! [[ $PORT_BASE =~ ^[0-9]{4,5}$ ]] || ((PORT_BASE < 1024 || PORT_BASE > 64000)); then
   die "SALUS_PORT_BASE is '$PORT_BASE': wanted is a number from 1024 to 64000"
 fi
+
+[[ $REPLICAS =~ ^[0-9]$ ]] && ((REPLICAS >= 1 && REPLICAS <= MOST_REPLICAS)) ||
+  die "SALUS_REPLICAS is '$REPLICAS': wanted is a number from 1 to $MOST_REPLICAS"
 
 PORT_GATEWAY=$PORT_BASE
 PORT_POSTGRES=$((PORT_BASE + 901))
@@ -42,6 +48,10 @@ service_port() {
   *) die "no service is called '$1'; there are: ${ALL_SERVICES[*]}" ;;
   esac
 }
+
+# Replica 1 of a service is a process of the service's name; others have their number behind it, and ports ten apart.
+replica_name() { (($2 == 1)) && echo "$1" || echo "$1-$2"; }
+replica_port() { echo $(($(service_port "$1") + ($2 - 1) * 10)); }
 
 # The store of a service has a short name of its own: database salus_<store>.
 service_store() {

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Our daemons: installed from build/ into SALUS_DATA/bin, migrated, started with exactly the settings
-# below, and waited for until /readyz says yes. Tests and the demo use start_daemon and kill_daemon.
+# below, and waited for until /readyz says yes. The demo uses start_daemon, stop_daemon and kill_daemon.
 
 # Fills the array `daemon_env` for a service. Secrets are passed as files, so they are in no
 # environment and on no command line.
@@ -68,30 +68,57 @@ migrate_daemon() {
 
 is_ready() { curl -fsS -o /dev/null --max-time 2 "http://127.0.0.1:$1/readyz"; }
 
-# start_daemon NAME: does nothing when the daemon runs and is the one that was built last.
+# start_daemon SERVICE: all replicas of it; does nothing where one runs and is the one that was built last.
 start_daemon() {
-  local service=$1 port daemon_env
-  port=$(service_port "$service")
+  local service=$1 daemon_env number
   daemon_settings "$service"
-  if process_is_running "$service" && ! is_installed_current "$service"; then
-    step "salus-$service was built anew: restarting it"
-    stop_process "$service"
+  if ! is_installed_current "$service"; then
+    stop_daemon "$service" "salus-$service was built anew: restarting it"
+    install_daemon "$service"
   fi
-  if ! process_is_running "$service"; then
-    require_port "salus-$service" "$port"
-    is_installed_current "$service" || install_daemon "$service"
-    migrate_daemon "$service"
-    start_process "$service" env -i "${daemon_env[@]}" "$DATA/bin/salus-$service"
-  fi
-  await_process "$service" 30 is_ready "$port"
-  step "$(printf '%-12s 127.0.0.1:%s' "$service" "$port")"
+  for ((number = REPLICAS + 1; number <= MOST_REPLICAS; number++)); do
+    stop_process "$(replica_name "$service" "$number")" # of a start that had more
+  done
+  for ((number = 1; number <= REPLICAS; number++)); do start_replica "$service" "$number"; done
 }
 
-# kill_daemon NAME: kill -9, as a power cut would; for demonstrations and tests.
+# Needs daemon_env.
+start_replica() {
+  local service=$1 name port
+  name=$(replica_name "$1" "$2") port=$(replica_port "$1" "$2")
+  if ! process_is_running "$name"; then
+    require_port "salus-$name" "$port"
+    (($2 > 1)) || migrate_daemon "$service"
+    start_process "$name" env -i "${daemon_env[@]}" "SALUS_LISTEN=127.0.0.1:$port" "$DATA/bin/salus-$service"
+  fi
+  await_process "$name" 30 is_ready "$port"
+  step "$(printf '%-12s 127.0.0.1:%s' "$name" "$port")"
+}
+
+# each_replica SERVICE COMMAND…: the command with the name of each process of the service that runs.
+each_replica() {
+  local service=$1 number name
+  shift
+  for ((number = 1; number <= MOST_REPLICAS; number++)); do
+    name=$(replica_name "$service" "$number")
+    ! process_is_running "$name" || "$@" "$name"
+  done
+}
+
+# stop_daemon SERVICE [WHY]: asks all its replicas to end, and waits.
+stop_daemon() {
+  [[ -z ${2:-} ]] || each_replica "$1" step "$2:"
+  each_replica "$1" stop_process
+}
+
+# kill_daemon SERVICE: kill -9, as a power cut would; for demonstrations and tests.
 kill_daemon() {
-  local pid
-  pid=$(process_pid "$1") || die "$1 is not running"
-  kill -KILL "$pid"
+  [[ -n $(each_replica "$1" echo) ]] || die "$1 is not running"
+  each_replica "$1" kill_process
+}
+
+kill_process() {
+  kill -KILL "$(process_pid "$1")"
   wait_until 10 "killing $1" process_has_ended "$1"
   rm -f "$RUN/$1.pid"
 }

@@ -14,8 +14,17 @@ write_gateway() {
       -e "s|@CHAT_HOST@|127.0.0.1|g" -e "s|@CHAT_PORT@|$chat|g" \
       -e "s|@MEMORY_HOST@|127.0.0.1|g" -e "s|@MEMORY_PORT@|$memory|g" \
       -e "s|@SCHEDULER_HOST@|127.0.0.1|g" -e "s|@SCHEDULER_PORT@|$scheduler|g" \
-      -e "s|@FOLDER@|$to|g" "$file" >"$to/conf/$(basename "$file")"
+      -e "s|@FOLDER@|$to|g" "$file" | add_replicas >"$to/conf/$(basename "$file")"
   done
+}
+
+# Filters a configuration: behind the server of a service stand its other replicas.
+add_replicas() {
+  awk -v replicas="$REPLICAS" '{ print } /^ +server 127\.0\.0\.1:/ {
+    match($0, /:[0-9]+/)
+    port = substr($0, RSTART + 1, RLENGTH - 1)
+    for (more = 1; more < replicas; more++) print substr($0, 1, RSTART) port + 10 * more substr($0, RSTART + RLENGTH)
+  }'
 }
 
 nginx_here() { as_run_user "$(nginx_path)" -e "$LOGS/gateway.log" -p "$DATA/gateway/" -c conf/nginx.conf "$@"; }

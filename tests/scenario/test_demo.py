@@ -7,8 +7,9 @@ from support.copy import Copy
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_demo_ends_well(workspace):
-    copy = Copy(workspace / "demo")
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_demo_ends_well(workspace, replicas):
+    copy = Copy(workspace / "demo", replicas)
     try:
         told = copy.run("demo").stdout
     finally:

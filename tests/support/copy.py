@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.paths import BUILD, ROOT
 
-OFFSETS = (0, 1, 2, 3, 4, 5, 90, 901, 902, 903, 904, 925)
+OFFSETS = (0, 1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 90, 901, 902, 903, 904, 925)
 
 
 def free_port_base() -> int:
@@ -27,8 +27,9 @@ def free_port_base() -> int:
 
 
 class Copy:
-    def __init__(self, data: Path):
+    def __init__(self, data: Path, replicas: int = 1):
         self.data = data
+        self.replicas = replicas
         self.port = free_port_base()
 
     @property
@@ -36,7 +37,8 @@ class Copy:
         return f"http://127.0.0.1:{self.port}"
 
     def run(self, script: str, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess:
-        settings = os.environ | {"SALUS_PORT_BASE": str(self.port), "SALUS_DATA": str(self.data), "SALUS_BUILD": BUILD}
+        settings = os.environ | {"SALUS_PORT_BASE": str(self.port), "SALUS_DATA": str(self.data), "SALUS_BUILD": BUILD,
+                                 "SALUS_REPLICAS": str(self.replicas)}
         done = subprocess.run([ROOT / "scripts" / script, *arguments], env=settings, timeout=timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if check:

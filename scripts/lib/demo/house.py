@@ -14,6 +14,8 @@ from tell import expect, saw
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ["SALUS_DATA"])
 SECOND = PORT + 90
+SERVICES = ("auth", "main-health", "chat", "memory", "scheduler")
+REPLICAS = int(os.environ["SALUS_REPLICAS"])
 
 
 def until(condition, claim: str, within: float = 30, silently: bool = False):

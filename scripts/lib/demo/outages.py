@@ -6,7 +6,7 @@ import uuid
 
 from client import Answer, Api
 from companion import Talk, expect_help
-from house import bus_events, is_ready, stopped, until
+from house import REPLICAS, SERVICES, bus_events, daemon, is_ready, stopped, until
 from people import PASSWORD, PORT, Person, register
 from tell import chapter, expect, note, saw
 
@@ -15,12 +15,27 @@ def chapter_outages(person: Person):
     chapter(11, "When things break")
     talk = Talk(person)
     talk.say("remember that my doctor is Rut Levi")
+    if REPLICAS > 1:
+        without_replicas(person)
     without_redis(person)
     without_memory(person)
     if "MONGO_URI" in os.environ:
         note("(MONGO_URI names a server of yours, which the demo does not stop)")
     else:
         without_documents(person)
+
+
+# ---- one daemon of each service
+def without_replicas(person: Person):
+    daemon("kill", *(f"{service}-2" for service in SERVICES))
+    saw(f"of the {REPLICAS} daemons of each service one is killed")
+    for _ in range(REPLICAS):
+        answers = [person.api.get(path) for path in ("/v1/me", "/v1/health-events", "/v1/memories", "/v1/schedules", "/v1/conversations")]
+        expect([answer.status for answer in answers] == [200] * len(answers), "all services answer", [it.body for it in answers])
+        record_mood(person, "unhurried")
+        expect(Talk(person).say("who is my doctor?").tools == [("recall", "done")], "the companion looks things up")
+    daemon("start", *SERVICES)
+    saw("they are started again")
 
 
 def refused(answer: Answer, claim: str):
