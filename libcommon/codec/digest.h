@@ -12,3 +12,7 @@ void cm_sha256(const void *data, size_t len, uint8_t digest_r[CM_SHA256_SIZE]);
  * guess. */
 void cm_hmac_sha256(struct cm_str key, const void *data, size_t len,
                     uint8_t digest_r[CM_SHA256_SIZE]);
+
+/* HMAC-SHA-1, for one-time codes (RFC 4226), which know no other. */
+#define CM_SHA1_SIZE 20
+void cm_hmac_sha1(struct cm_str key, const void *data, size_t len, uint8_t digest_r[CM_SHA1_SIZE]);

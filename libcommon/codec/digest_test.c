@@ -66,11 +66,37 @@ static void keyed_vectors(void **state CM_UNUSED)
         assert_string_equal(hex, long_key_want);
 }
 
+/* RFC 2202, cases 1 and 2. */
+static void keyed_sha1_vectors(void **state CM_UNUSED)
+{
+        static const struct {
+                struct cm_str key;
+                struct cm_str text;
+                const char *want;
+        } rows[] = {
+                { CM_STR("\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+                         "\x0b\x0b"),
+                  CM_STR("Hi There"), "b617318655057264e28bc0b6fb378c8ef146be00" },
+                { CM_STR("Jefe"), CM_STR("what do ya want for nothing?"),
+                  "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
+        };
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                uint8_t digest[CM_SHA1_SIZE];
+                char hex[2 * CM_SHA1_SIZE + 1];
+
+                cm_hmac_sha1(rows[i].key, rows[i].text.data, rows[i].text.len, digest);
+                cm_hex_encode(digest, sizeof(digest), hex);
+                assert_string_equal(hex, rows[i].want);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(vectors),
                 cmocka_unit_test(keyed_vectors),
+                cmocka_unit_test(keyed_sha1_vectors),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,9 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
 
 static const struct cm_pg_statement account_credentials = {
         .name = "account_credentials",
-        .sql = "SELECT " USER_COLUMNS ", password_hash FROM users WHERE email_key = $1::text",
+        .sql = "SELECT " USER_COLUMNS ", password_hash, EXISTS (SELECT FROM second_factors f"
+               "   WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL)"
+               " FROM users WHERE email_key = $1::text",
 };
 
 int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct cm_str email_key,
@@ -100,6 +102,7 @@ int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct c
                 return ACCOUNT_NOT_FOUND;
         read_user(&rows, arena, &credentials_r->user);
         credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);
+        credentials_r->second_factor = cm_pg_bool(&rows, 0, USER_COLUMN_COUNT + 1);
         return 0;
 }
 

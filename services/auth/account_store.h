@@ -22,6 +22,7 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
 struct credentials {
         struct user user;
         struct cm_str password_hash;
+        bool second_factor; /* sign-ins ask for a code as well */
 };
 
 /* By the canonical form of the e-mail address. Suspends. 0, ACCOUNT_NOT_FOUND or an error. */

@@ -39,9 +39,15 @@ void audit_account_changed(struct cm_request *request, const struct cm_uuid *use
 void audit_login(struct cm_request *request, const struct cm_uuid *user_id, const char *refusal,
                  struct cm_pg_params *params)
 {
+        audit_proof(request, user_id, "login.password", refusal, params);
+}
+
+void audit_proof(struct cm_request *request, const struct cm_uuid *user_id, const char *action,
+                 const char *refusal, struct cm_pg_params *params)
+{
         const struct cm_audit_entry entry = {
                 .actor = refusal ? NULL : user_id,
-                .action = "login.password",
+                .action = action,
                 .target = target(request, user_id),
                 .outcome = refusal ? "refused" : "done",
                 .reason = refusal,

@@ -11,6 +11,9 @@ void audit_account_changed(struct cm_request *request, const struct cm_uuid *use
 /* user_id NULL: there is no such account; refusal NULL: it succeeded. */
 void audit_login(struct cm_request *request, const struct cm_uuid *user_id, const char *refusal,
                  struct cm_pg_params *params);
+/* A proof of who somebody is, beside the password of a login: `action` says which and what for. */
+void audit_proof(struct cm_request *request, const struct cm_uuid *user_id, const char *action,
+                 const char *refusal, struct cm_pg_params *params);
 void audit_logout(struct cm_request *request, const struct cm_uuid *session_id,
                   struct cm_pg_params *params);
 void audit_token_reused(struct cm_request *request, const struct cm_uuid *session_id,

@@ -18,6 +18,7 @@ struct auth {
         struct login_limit login_limit;
         struct cm_token_policy policy;
         struct cm_uuid default_tenant;
+        struct cm_seal_keys *seal_keys;
         struct cm_seal_keys *contact_keys;    /* NULL: facts carry no address */
         struct cm_group announcing, watching; /* fibers of announcements.c */
 };

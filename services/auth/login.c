@@ -5,6 +5,7 @@
 #include "codec/text.h"
 #include "errors.h"
 #include "refusals.h"
+#include "second_login.h"
 #include "service/audit.h"
 #include "session_rules.h"
 #include "sign_in.h"
@@ -109,13 +110,17 @@ static int log_in(struct cm_request *request, const struct login *in, struct cm_
         user_id = credentials.password_hash.data ? &credentials.user.id : NULL;
         if (r > 0)
                 return refuse(request, user_id, reason);
-        if (!r)
+        if (!r && !credentials.second_factor)
                 r = begin_session(request, in, &credentials, &sign_in);
         if (r == SESSION_NOT_BEGUN)
                 return refuse(request, user_id, "account_changed");
         login_limit_give_back(auth->worker->bus, arena, attempt);
         if (r)
                 return r;
+        if (credentials.second_factor) {
+                count("outcome=\"second_factor\"");
+                return second_login_ask(request, in, &credentials);
+        }
         count("outcome=\"done\"");
         return sign_in_reply(request, 200, &sign_in, &credentials.user);
 }

@@ -210,6 +210,33 @@ int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
+static const struct cm_pg_statement session_end_others = {
+        .name = "session_end_others",
+        .writes = true,
+        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 3"
+               " WHERE user_id = $1::uuid AND id <> $2::uuid AND ended_at IS NULL RETURNING id",
+};
+
+int session_store_end_others(struct cm_pg_tx *tx, struct cm_arena *arena,
+                             const struct cm_uuid *user_id, const struct cm_uuid *keep,
+                             struct ended_sessions *ended_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        cm_pg_put_uuid(&params, keep);
+        r = cm_pg_tx_query(tx, &session_end_others, &params, &rows);
+        if (r)
+                return r < 0 ? r : -CM_E_DATABASE;
+        ended_r->count = (size_t)rows.rows;
+        ended_r->ids = cm_arena_array(arena, ended_r->count + 1, sizeof(*ended_r->ids));
+        for (int i = 0; i < rows.rows; i++)
+                ended_r->ids[i] = cm_pg_uuid(&rows, i, 0);
+        return 0;
+}
+
 static const struct cm_pg_statement sessions_ended = {
         .name = "sessions_ended",
         .sql = "SELECT id, ended_at FROM sessions"

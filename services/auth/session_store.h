@@ -71,6 +71,15 @@ int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
                       const struct cm_uuid *session_id,
                       const struct cm_pg_params *audit) CM_MUST_CHECK;
 
+/* In a transaction: ends all sessions of the person but `keep`. *ended_r, in the arena: which. */
+struct ended_sessions {
+        struct cm_uuid *ids;
+        size_t count;
+};
+int session_store_end_others(struct cm_pg_tx *tx, struct cm_arena *arena,
+                             const struct cm_uuid *user_id, const struct cm_uuid *keep,
+                             struct ended_sessions *ended_r) CM_MUST_CHECK;
+
 /* Sessions that were ended less than `within_us` ago, whose access tokens may still be about. */
 struct ended_session {
         struct cm_uuid id;

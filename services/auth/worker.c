@@ -57,7 +57,9 @@ int auth_worker_start(struct cm_worker *worker)
         cm_group_init(&auth->watching);
         auth->settings = worker->settings;
         set_constants(auth);
-        r = read_contact_keys(auth);
+        r = cm_seal_keys_parse(cm_str_from(auth->settings->seal_keys), &auth->seal_keys);
+        if (!r)
+                r = read_contact_keys(auth);
         if (!r)
                 r = make_passwords(auth);
         if (!r)
@@ -80,6 +82,7 @@ void auth_worker_stop(struct cm_worker *worker)
         announcements_stop(auth);
         passwords_free(&auth->passwords);
         signing_keys_free(&auth->keys);
+        cm_seal_keys_free(&auth->seal_keys);
         cm_seal_keys_free(&auth->contact_keys);
         cm_wipe(auth, sizeof(*auth));
         cm_free(auth);
