@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -13,6 +15,7 @@ struct cm_work_lane {
         const char *name;
         size_t max_queued;
         size_t queued;
+        int nice;
         bool ending;
         pthread_mutex_t lock;
         pthread_cond_t something;
@@ -85,6 +88,10 @@ static void *lane_main(void *arg)
         struct cm_work_lane *lane = arg;
         struct job *job;
 
+        /* Of this thread alone. A system that refuses leaves it as eager as the others. */
+        if (lane->nice)
+                (void)setpriority(PRIO_PROCESS, (id_t)gettid(),
+                                  getpriority(PRIO_PROCESS, 0) + lane->nice);
         while ((job = take(lane)))
                 finish(lane, job, job->fn(job->arg));
         return NULL;
@@ -93,11 +100,18 @@ static void *lane_main(void *arg)
 int cm_work_lane_new(const char *name, size_t threads, size_t max_queued,
                      struct cm_work_lane **lane_r)
 {
+        return cm_work_lane_new_nice(name, threads, max_queued, 0, lane_r);
+}
+
+int cm_work_lane_new_nice(const char *name, size_t threads, size_t max_queued, int nice,
+                          struct cm_work_lane **lane_r)
+{
         struct cm_work_lane *lane = CM_NEW(struct cm_work_lane);
 
         CM_ASSERT(threads > 0);
         lane->name = name;
         lane->max_queued = max_queued;
+        lane->nice = nice;
         pthread_mutex_init(&lane->lock, NULL);
         pthread_cond_init(&lane->something, NULL);
         cm_list_init(&lane->queue);

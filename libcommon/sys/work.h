@@ -13,6 +13,9 @@ struct cm_work_lane;
 /* `name` is static text, for the log and metrics. */
 int cm_work_lane_new(const char *name, size_t threads, size_t max_queued,
                      struct cm_work_lane **lane_r) CM_MUST_CHECK;
+/* The same with threads that give way to whoever else wants the processor: `nice` as of nice(2). */
+int cm_work_lane_new_nice(const char *name, size_t threads, size_t max_queued, int nice,
+                          struct cm_work_lane **lane_r) CM_MUST_CHECK;
 /* Finishes what is queued, then ends the threads. */
 void cm_work_lane_free(struct cm_work_lane **lane);
 size_t cm_work_lane_queued(const struct cm_work_lane *lane); /* any thread */

@@ -3,6 +3,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -190,10 +191,32 @@ static void test_begun_work_is_left_at_the_deadline(void **state CM_UNUSED)
         (void)sem_destroy(&released);
 }
 
+static int own_nice(void *arg CM_UNUSED)
+{
+        return getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+static void gives_way(void *arg CM_UNUSED)
+{
+        struct cm_work_lane *nice = NULL;
+
+        assert_int_equal(cm_work_lane_new_nice("nice", 1, 2, 10, &nice), 0);
+        assert_int_equal(cm_work_run(nice, own_nice, NULL), getpriority(PRIO_PROCESS, 0) + 10);
+        assert_int_equal(cm_work_run(lane, own_nice, NULL), getpriority(PRIO_PROCESS, 0));
+        cm_work_lane_free(&nice);
+        cm_loop_stop(loop);
+}
+
+static void test_gives_way(void **state CM_UNUSED)
+{
+        run(gives_way);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_runs_elsewhere),
+                cmocka_unit_test(test_gives_way),
                 cmocka_unit_test(test_waits_for_begun_work),
                 cmocka_unit_test(test_queue_has_a_deadline_and_an_end),
                 cmocka_unit_test(test_begun_work_is_left_at_the_deadline),

@@ -23,6 +23,8 @@
  */
 #define SCHEME_TAG "$s1"
 
+enum { NICE = 10 }; /* hashing gets what is left: a storm of sign-ins delays nobody else */
+
 struct passwords {
         struct cm_str pepper;
         int cost;
@@ -131,7 +133,8 @@ int passwords_new(const struct passwords_config *config, struct passwords **pass
         passwords->nobody = hash_of_nobody(config->cost);
         r = passwords->nobody ? 0 : -CM_E_CONFIG;
         if (!r)
-                r = cm_work_lane_new("hash", config->threads, config->max_queued, &passwords->lane);
+                r = cm_work_lane_new_nice("hash", config->threads, config->max_queued, NICE,
+                                          &passwords->lane);
         if (r)
                 passwords_free(&passwords);
         *passwords_r = passwords;

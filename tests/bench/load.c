@@ -4,12 +4,16 @@
  * answered with 2xx the value of "id" is written to a file; scripts/bench then looks every one of
  * them up in the database.
  *
- * usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS BODIES IDS
+ * usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS BODIES IDS [REFUSED]
+ *   SECONDS "15", or "15@200": each connection begins 200 requests a second, and no more
  *   TOKENS  a file, one bearer token a line; requests take them in turn ("-": none)
- *   BODIES  a file, one JSON body a line, taken in turn ("-": no body)
+ *   BODIES  a file, one JSON body a line, taken in turn ("-": no body); "chain:FILE": a refresh token a line, one for
+ *           each connection, which goes on with the token that each answer brings
  *   IDS     a file for the acknowledged ids, 36 characters a line ("-": none)
  *
- * Prints one JSON object: requests, failed, seconds, p50_us, p99_us.
+ *   REFUSED a status that is no failure here: these answers are counted and timed apart
+ *
+ * Prints one JSON object: requests, failed, seconds, p50_us, p99_us; with REFUSED also refused, refused_p99_us.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +40,8 @@ struct connection {
         size_t out_len, out_sent;
         char in[65536];
         size_t in_len;
-        int64_t begun_ns;
+        char chain[600]; /* the next body, of a chain */
+        int64_t begun_ns, due_ns;
 };
 
 static struct {
@@ -44,10 +49,15 @@ static struct {
         int port, connections;
         struct lines tokens, bodies;
         FILE *ids;
+        bool chains;
         uint64_t sequence, nonce;
         uint64_t requests, failed;
-        uint64_t *latencies_us;
-        size_t latency_count, latency_cap;
+        struct latencies {
+                uint64_t *us;
+                size_t count, cap;
+        } answered, refused;
+        int64_t interval_ns;
+        int refusal;
         int epoll;
 } run;
 
@@ -89,10 +99,21 @@ static struct lines read_lines(const char *path)
         return lines;
 }
 
+static void set_chain(struct connection *c, const char *token, int len)
+{
+        snprintf(c->chain, sizeof(c->chain), "{\"refresh_token\":\"%.*s\"}", len, token);
+}
+
+static const char *next_body(const struct connection *c)
+{
+        if (run.chains)
+                return c->chain;
+        return run.bodies.count ? run.bodies.items[run.sequence % run.bodies.count] : "";
+}
+
 static void compose(struct connection *c)
 {
-        const char *body =
-                run.bodies.count ? run.bodies.items[run.sequence % run.bodies.count] : "";
+        const char *body = next_body(c);
         const char *token =
                 run.tokens.count ? run.tokens.items[run.sequence % run.tokens.count] : NULL;
         int n = snprintf(c->out, sizeof(c->out), "%s %s HTTP/1.1\r\nHost: %s\r\n", run.method,
@@ -152,21 +173,44 @@ static size_t complete(struct connection *c, int *status_r, char **body_r)
         return head + body;
 }
 
+static void follow_chain(struct connection *c, const char *body)
+{
+        const char *token = strstr(body, "\"refresh_token\":\"");
+
+        if (!token) {
+                fprintf(stderr, "no token in: %.300s\n", body);
+                exit(2);
+        }
+        token += strlen("\"refresh_token\":\"");
+        set_chain(c, token, (int)strcspn(token, "\""));
+}
+
+static void add_latency(struct latencies *to, const struct connection *c)
+{
+        if (to->count == to->cap) {
+                to->cap = to->cap ? to->cap * 2 : 1 << 16;
+                to->us = realloc(to->us, to->cap * sizeof(uint64_t));
+        }
+        to->us[to->count++] = (uint64_t)(now_ns() - c->begun_ns) / 1000;
+}
+
 static void account(struct connection *c, int status, const char *body)
 {
         const char *id;
 
-        run.requests++;
-        if (run.latency_count == run.latency_cap) {
-                run.latency_cap = run.latency_cap ? run.latency_cap * 2 : 1 << 16;
-                run.latencies_us = realloc(run.latencies_us, run.latency_cap * sizeof(uint64_t));
+        if (run.refusal && status == run.refusal) {
+                add_latency(&run.refused, c);
+                return;
         }
-        run.latencies_us[run.latency_count++] = (uint64_t)(now_ns() - c->begun_ns) / 1000;
+        run.requests++;
+        add_latency(&run.answered, c);
         if (status < 200 || status > 299) {
                 if (!run.failed++)
                         fprintf(stderr, "first failure: %d %.300s\n", status, body);
                 return;
         }
+        if (run.chains)
+                follow_chain(c, body);
         if (!run.ids)
                 return;
         id = strstr(body, "\"id\"");
@@ -175,6 +219,12 @@ static void account(struct connection *c, int status, const char *body)
                 fprintf(run.ids, "%.36s\n", id + 1);
         else if (!run.failed++)
                 fprintf(stderr, "no id in: %.300s\n", body);
+}
+
+static void begin_request(struct connection *c)
+{
+        compose(c);
+        send_some(c);
 }
 
 static void receive(struct connection *c, bool go_on)
@@ -191,10 +241,8 @@ static void receive(struct connection *c, bool go_on)
                 return;
         account(c, status, body);
         c->out_len = c->out_sent = 0;
-        if (go_on) {
-                compose(c);
-                send_some(c);
-        }
+        if (go_on && !run.interval_ns)
+                begin_request(c);
 }
 
 static void open_connection(struct connection *c)
@@ -220,6 +268,30 @@ static int by_value(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
+/* Begins what is due, and returns how long nothing will be, in ms. */
+static int begin_due(struct connection *connections, int64_t end)
+{
+        int64_t next = INT64_MAX;
+        int64_t now = now_ns();
+
+        for (int i = 0; i < run.connections; i++) {
+                struct connection *c = &connections[i];
+
+                if (!c->out_len && c->due_ns <= now && now < end) {
+                        begin_request(c);
+                        c->due_ns += run.interval_ns;
+                }
+                if (!c->out_len && c->due_ns < next)
+                        next = c->due_ns;
+        }
+        return next == INT64_MAX ? 10000 : next > now ? (int)((next - now) / 1000000) + 1 : 0;
+}
+
+static uint64_t percentile(const struct latencies *of, size_t percent)
+{
+        return of->count ? of->us[of->count * percent / 100] : 0;
+}
+
 static bool is_all_answered(const struct connection *connections)
 {
         for (int i = 0; i < run.connections; i++)
@@ -235,9 +307,9 @@ int main(int argc, char **argv)
         int64_t begin, end, stopped;
         double seconds;
 
-        if (argc != 10) {
+        if (argc != 10 && argc != 11) {
                 fprintf(stderr, "usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS "
-                                "BODIES IDS\n");
+                                "BODIES IDS [REFUSED]\n");
                 return 2;
         }
         run.host = argv[1];
@@ -246,23 +318,30 @@ int main(int argc, char **argv)
         run.method = argv[5];
         run.path = argv[6];
         run.tokens = read_lines(argv[7]);
-        run.bodies = read_lines(argv[8]);
+        run.chains = strncmp(argv[8], "chain:", 6) == 0;
+        run.bodies = read_lines(argv[8] + (run.chains ? 6 : 0));
         run.ids = strcmp(argv[9], "-") ? fopen(argv[9], "w") : NULL;
         run.nonce = (uint64_t)now_ns() ^ (uint64_t)getpid() << 40;
+        run.refusal = argc == 11 ? (int)strtol(argv[10], NULL, 10) : 0;
+        if (strchr(argv[4], '@'))
+                run.interval_ns = (int64_t)(1e9 / strtod(strchr(argv[4], '@') + 1, NULL));
         run.epoll = epoll_create1(0);
         connections = calloc((size_t)run.connections, sizeof(*connections));
         for (int i = 0; i < run.connections; i++)
                 open_connection(&connections[i]);
+        for (int i = 0; run.chains && i < run.connections; i++)
+                set_chain(&connections[i], run.bodies.items[i], (int)strlen(run.bodies.items[i]));
         begin = now_ns();
         end = begin + (int64_t)(strtod(argv[4], NULL) * 1e9);
         for (int i = 0; i < run.connections; i++) {
-                compose(&connections[i]);
-                send_some(&connections[i]);
+                begin_request(&connections[i]);
+                connections[i].due_ns = begin + run.interval_ns;
         }
-        while (!is_all_answered(connections)) {
-                int n = epoll_wait(run.epoll, events, 256, 10000);
+        while (!is_all_answered(connections) || (run.interval_ns && now_ns() < end)) {
+                int wait_ms = run.interval_ns ? begin_due(connections, end) : 10000;
+                int n = epoll_wait(run.epoll, events, 256, wait_ms);
 
-                if (n <= 0)
+                if (n < 0 || (n == 0 && wait_ms >= 10000))
                         die("the server is silent");
                 for (int i = 0; i < n; i++)
                         receive(events[i].data.ptr, now_ns() < end);
@@ -271,12 +350,14 @@ int main(int argc, char **argv)
         seconds = (double)(stopped - begin) / 1e9;
         if (run.ids)
                 fclose(run.ids);
-        qsort(run.latencies_us, run.latency_count, sizeof(uint64_t), by_value);
+        qsort(run.answered.us, run.answered.count, sizeof(uint64_t), by_value);
+        qsort(run.refused.us, run.refused.count, sizeof(uint64_t), by_value);
         printf("{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"p50_us\": %llu, "
-               "\"p99_us\": %llu}\n",
+               "\"p99_us\": %llu, \"refused\": %zu, \"refused_p99_us\": %llu}\n",
                (unsigned long long)run.requests, (unsigned long long)run.failed, seconds,
-               (unsigned long long)run.latencies_us[run.latency_count / 2],
-               (unsigned long long)run.latencies_us[run.latency_count * 99 / 100]);
+               (unsigned long long)percentile(&run.answered, 50),
+               (unsigned long long)percentile(&run.answered, 99), run.refused.count,
+               (unsigned long long)percentile(&run.refused, 99));
         free(connections);
         return run.failed ? 1 : 0;
 }

@@ -93,12 +93,12 @@ class Rig:
         subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", BENCH / "load.c", "-o", program], check=True)
         return program
 
-    def load(self, port: int, connections: int, seconds: float, method: str, path: str, *, bodies: bool = False,
-             ids: Path | None = None, tokens: Path | None = None) -> dict:
-        done = subprocess.run(
-            [self.load_program, "127.0.0.1", str(port), str(connections), str(seconds), method, path,
-             tokens or self.tokens, self.bodies if bodies else "-", ids or "-"],
-            capture_output=True, text=True)
+    def load(self, port: int, connections: int, seconds: float | str, method: str, path: str, *, bodies: bool | str = False,
+             ids: Path | None = None, tokens: Path | str | None = None, refused: int | None = None) -> dict:
+        """What load.c is told; `bodies` True: one event after the other."""
+        command = [self.load_program, "127.0.0.1", str(port), str(connections), str(seconds), method, path,
+                   tokens or self.tokens, (bodies if isinstance(bodies, str) else self.bodies) if bodies else "-", ids or "-"]
+        done = subprocess.run(command + [str(refused)] * (refused is not None), capture_output=True, text=True)
         if done.returncode:
             raise AssertionError(f"load on {path}: {done.stderr}{done.stdout}")
         result = json.loads(done.stdout)

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from bench import (
+    rows_auth,
     rows_bus,
     rows_chat,
     rows_daemons,
@@ -19,7 +20,7 @@ from bench import (
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
-ROWS = {name: row for rows in (rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
+ROWS = {name: row for rows in (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
                                rows_scheduler, rows_chat, rows_talk) for name, row in rows.ROWS.items()}
 
 

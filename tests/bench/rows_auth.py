@@ -1,0 +1,117 @@
+"""auth: refreshes and profiles a second; sign-ins at the ceiling of the hash, and who notices."""
+
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from bench.rig import BENCH, BUILD, Rig
+from bench.table import Row
+from support.client import PASSWORD
+from support.daemon import Daemon
+
+ROUNDS = 5
+SECONDS = 4
+CHAINS = 16
+STORM_SECONDS = 15
+
+
+def refresh(rig: Rig):
+    """Each connection its own chain; afterwards each session stands at the generation that its answers make."""
+    rate = Row("refresh, 16 connections", "/s", goal=8000, absolute=True)
+    late = Row("refresh, 16 connections, p99", "ms", goal=10, absolute=True, at_most=True)
+    sessions, answered = [], 0
+    for _ in range(ROUNDS):
+        people = rig.people[:CHAINS]
+        with httpx.Client(base_url=rig.auth.url) as api:
+            signed_in = [api.post("/v1/auth/login", json={"email": it.email, "password": PASSWORD}).json() for it in people]
+        chains = rig.stack.folder / "chains"
+        chains.write_text("".join(it["refresh_token"] + "\n" for it in signed_in))
+        result = rig.load(rig.auth.port, CHAINS, SECONDS, "POST", "/v1/auth/refresh", bodies=f"chain:{chains}", tokens="-")
+        rate.ours.append(result["rate"])
+        late.ours.append(result["p99_us"] / 1000)
+        sessions += [it["session_id"] for it in signed_in]
+        answered += result["requests"]
+    made = rig.stack.postgres.rows("salus_auth", "SELECT sum(generation - 1) FROM sessions WHERE id = ANY(%s::uuid[])", sessions)[0][0]
+    rate.checked = f"{answered} generations" if made == answered else f"VOID: {made} generations of {answered} answers"
+    return [rate, late]
+
+
+def profile(rig: Rig):
+    rate = Row("profile, 16 connections", "/s", goal=10000, absolute=True)
+    late = Row("profile, 16 connections, p99", "ms", goal=5, absolute=True, at_most=True)
+    for _ in range(ROUNDS):
+        result = rig.load(rig.auth.port, 16, SECONDS, "GET", "/v1/me")
+        rate.ours.append(result["rate"])
+        late.ours.append(result["p99_us"] / 1000)
+    return [rate, late]
+
+
+def hashes_a_second(cost: int) -> float:
+    """The same library on all cores with nothing else to do: the ceiling."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", BENCH / "bcrypt.c", "-o", BUILD / "bcrypt", "-lcrypt", "-lpthread"], check=True)
+    done = subprocess.run([BUILD / "bcrypt", str(cost), str(os.cpu_count()), "4"], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+
+def logins(rig: Rig, count: int) -> str:
+    """A file of sign-ins, each of somebody else."""
+    path = rig.stack.folder / f"logins-{count}"
+    path.write_text("".join(json.dumps({"email": it.email, "password": PASSWORD}) + "\n" for it in rig.people[:count]))
+    return str(path)
+
+
+def storm(rig: Rig, auth: Daemon, seconds: float) -> tuple[dict, dict, dict]:
+    """Sign-ins of 16 connections without a pause; meanwhile 200 refreshes and as many profiles a second."""
+    chain = rig.stack.folder / "chain"
+    with httpx.Client(base_url=auth.url, timeout=60) as api:
+        signed_in = api.post("/v1/auth/login", json={"email": rig.people[CHAINS].email, "password": PASSWORD})
+    chain.write_text(signed_in.json()["refresh_token"] + "\n")
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(rig.load, auth.port, CHAINS, seconds, "POST", "/v1/auth/login", bodies=logins(rig, CHAINS), tokens="-"),
+                   pool.submit(rig.load, auth.port, 1, f"{seconds}@200", "POST", "/v1/auth/refresh", bodies=f"chain:{chain}",
+                               tokens="-"),
+                   pool.submit(rig.load, auth.port, 1, f"{seconds}@200", "GET", "/v1/me")]
+        return tuple(one.result() for one in running)
+
+
+def login(rig: Rig):
+    rows = []
+    for cost in (12, 10):
+        auth = rig.stack.daemon("auth", name=f"auth-cost-{cost}", SALUS_BCRYPT_COST=str(cost), SALUS_ACCESS_TOKEN_LIFE="1h")
+        rate = Row(f"sign-ins at cost {cost}, 16 connections", "/s", "bcrypt alone on all cores", goal=0.95)
+        refreshed = Row(f"refresh meanwhile, p99, cost {cost}", "ms", goal=10, absolute=True, at_most=True)
+        read = Row(f"profile meanwhile, p99, cost {cost}", "ms", goal=10, absolute=True, at_most=True)
+        with httpx.Client(base_url=auth.url, timeout=60) as api:  # their passwords are stored anew, at this cost
+            for person in rig.people[:CHAINS + 1]:
+                api.post("/v1/auth/login", json={"email": person.email, "password": PASSWORD})
+        for _ in range(3):
+            rate.references.append(hashes_a_second(cost))
+            signed_in, refreshes, profiles = storm(rig, auth, STORM_SECONDS)
+            rate.ours.append(signed_in["rate"])
+            refreshed.ours.append(refreshes["p99_us"] / 1000)
+            read.ours.append(profiles["p99_us"] / 1000)
+        rig.stack.daemons.remove(auth)
+        auth.stop()
+        rows += [rate, refreshed, read]
+    return rows
+
+
+def overload(rig: Rig):
+    """Sixty-four sign-ins at once where two may wait: who is turned away hears it at once."""
+    auth = rig.stack.daemon("auth", name="auth-short-queue", SALUS_HASH_QUEUE="2")
+    row = Row("503 when too many sign in, p99", "ms", goal=5, absolute=True, at_most=True)
+    for _ in range(3):
+        result = rig.load(auth.port, 64, "5@20", "POST", "/v1/auth/login", bodies=logins(rig, 64), tokens="-", refused=503)
+        row.ours.append(result["refused_p99_us"] / 1000)
+        row.checked = f"{result['requests']} let in, {result['refused']} turned away"
+    rig.stack.daemons.remove(auth)
+    auth.stop()
+    return [row]
+
+
+ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_login": login, "auth_overload": overload}
