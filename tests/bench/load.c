@@ -7,13 +7,14 @@
  * usage: load HOST PORT CONNECTIONS SECONDS METHOD PATH TOKENS BODIES IDS [REFUSED]
  *   SECONDS "15", or "15@200": each connection begins 200 requests a second, and no more
  *   TOKENS  a file, one bearer token a line; requests take them in turn ("-": none)
- *   BODIES  a file, one JSON body a line, taken in turn ("-": no body); "chain:FILE": a refresh token a line, one for
- *           each connection, which goes on with the token that each answer brings
- *   IDS     a file for the acknowledged ids, 36 characters a line ("-": none)
+ *   BODIES  a file, one JSON body a line, taken in turn ("-": no body); "chain:FILE": a refresh
+ * token a line, one for each connection, which goes on with the token that each answer brings IDS
+ * a file for the acknowledged ids, 36 characters a line ("-": none)
  *
  *   REFUSED a status that is no failure here: these answers are counted and timed apart
  *
- * Prints one JSON object: requests, failed, seconds, p50_us, p99_us; with REFUSED also refused, refused_p99_us.
+ * Prints one JSON object: requests, failed, seconds, p50_us, p99_us; with REFUSED also refused,
+ * refused_p99_us.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -20,8 +20,9 @@ from bench import (
 from bench.rig import Rig
 from bench.table import show, write_tsv
 
-ROWS = {name: row for rows in (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
-                               rows_scheduler, rows_chat, rows_talk) for name, row in rows.ROWS.items()}
+MODULES = (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
+           rows_scheduler, rows_chat, rows_talk)
+ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 
 
 def main() -> int:
