@@ -227,9 +227,22 @@ static const struct postings *find(const struct lexical_index *index, uint64_t t
         return number == TERM_TABLE_NONE ? NULL : &index->postings[number];
 }
 
-/* One word of the question: what it weighs, and in each text that has it, by its best form. */
+/* A word weighs what its commonest form does; one that no text has weighs most. */
+static float weight_of(const struct lexical_index *index, const struct token *token)
+{
+        uint32_t commonest = 0;
+
+        for (size_t v = 0; v < token->variant_count; v++) {
+                const struct postings *postings = find(index, token->variants[v].term);
+
+                if (postings && postings->count > commonest)
+                        commonest = postings->count;
+        }
+        return rarity(index, commonest);
+}
+
+/* One word of the question: in each text that has it, by its best form. */
 struct word {
-        float weight;
         float *best;     /* by place; zero between words */
         uint32_t *found; /* the places that are not zero */
         size_t found_count;
@@ -238,7 +251,7 @@ struct word {
 static void add_form(const struct lexical_index *index, const struct postings *postings,
                      float form_weight, size_t count, struct word *word)
 {
-        float average = (float)index->total_length / (float)index->text_count;
+        float slope = K1 * B * (float)index->text_count / (float)index->total_length;
         float weight = rarity(index, postings->count) * form_weight * (K1 + 1);
 
         for (uint32_t i = 0; i < postings->count; i++) {
@@ -248,7 +261,7 @@ static void add_form(const struct lexical_index *index, const struct postings *p
                 if (place >= count)
                         break;
                 score = weight * often /
-                        (often + K1 * (1 - B + B * (float)index->texts[place].length / average));
+                        (often + K1 * (1 - B) + slope * (float)index->texts[place].length);
                 if (word->best[place] == 0)
                         word->found[word->found_count++] = (uint32_t)place;
                 if (score > word->best[place])
@@ -256,19 +269,15 @@ static void add_form(const struct lexical_index *index, const struct postings *p
         }
 }
 
-/* A word weighs what its commonest form does; one that no text has weighs most. */
 static void look_up(const struct lexical_index *index, const struct token *token, size_t count,
                     struct word *word)
 {
-        word->weight = rarity(index, 0);
         word->found_count = 0;
         for (size_t v = 0; v < token->variant_count; v++) {
                 const struct postings *postings = find(index, token->variants[v].term);
 
-                if (!postings)
-                        continue;
-                word->weight = fminf(word->weight, rarity(index, postings->count));
-                add_form(index, postings, token->variants[v].weight, count, word);
+                if (postings)
+                        add_form(index, postings, token->variants[v].weight, count, word);
         }
 }
 
@@ -281,28 +290,35 @@ static bool is_repeated(const struct analysis *query, size_t at)
         return false;
 }
 
+/* Whether the word counts: each one once. */
+static bool counts(const struct analysis *query, size_t at)
+{
+        return query->tokens[at].role == TOKEN_CONTENT && !is_repeated(query, at);
+}
+
 void lexical_index_compare(const struct lexical_index *index, const struct analysis *query,
                            struct lexical_scores *scores)
 {
         struct word word = { .best = scores->best, .found = scores->found };
         float whole = 0;
 
+        for (size_t i = 0; i < query->count; i++)
+                if (counts(query, i))
+                        whole += weight_of(index, &query->tokens[i]);
         for (size_t i = 0; i < query->count && index->text_count; i++) {
-                if (query->tokens[i].role != TOKEN_CONTENT || is_repeated(query, i))
+                float weight;
+
+                if (!counts(query, i))
                         continue;
+                weight = weight_of(index, &query->tokens[i]);
                 look_up(index, &query->tokens[i], scores->count, &word);
-                whole += word.weight;
                 for (size_t f = 0; f < word.found_count; f++) {
                         uint32_t place = word.found[f];
 
-                        scores->scores[place] += word.best[place];
-                        scores->coverage[place] += fminf(word.best[place], word.weight);
+                        scores->scores[place] += word.best[place] / whole;
+                        scores->coverage[place] += fminf(word.best[place], weight) / whole;
                         word.best[place] = 0;
                 }
-        }
-        for (size_t i = 0; whole > 0 && i < scores->count; i++) {
-                scores->scores[i] /= whole;
-                scores->coverage[i] /= whole;
         }
 }
 

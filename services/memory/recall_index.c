@@ -213,24 +213,29 @@ static bool may_be_shown(const struct search *search, size_t place)
                held(search, place) && (query->include_archived || !is_archived(search, place));
 }
 
-static struct relevance relevance_of(const struct search *search, size_t place)
+static float score_of(const struct search *search, size_t place)
 {
-        return (struct relevance){ search->words->scores[place], search->words->coverage[place],
-                                   search->cosines[place] };
+        return recall_score(&(struct relevance){ search->words->scores[place],
+                                                 search->words->coverage[place],
+                                                 search->cosines[place] });
 }
 
 static void collect(struct search *search)
 {
-        bool certain = search->query->certain;
+        const struct recall_gate *gate =
+                search->query->certain ? &recall_certain : &recall_relevant;
+        uint32_t *relevant = search->words->found;
+        size_t count = 0;
 
         for (size_t i = 0; i < search->words->count; i++) {
-                struct relevance relevance = relevance_of(search, i);
-
-                if ((certain ? recall_is_certain(&relevance) : recall_is_relevant(&relevance)) &&
-                    may_be_shown(search, i))
-                        search->heap[search->count++] =
-                                (struct candidate){ (uint32_t)i, recall_score(&relevance) };
+                relevant[count] = (uint32_t)i;
+                count += recall_passes(gate, search->words->coverage[i], search->cosines[i]);
         }
+        for (size_t i = 0; i < count; i++)
+                if (may_be_shown(search, relevant[i]))
+                        search->heap[search->count++] = (struct candidate){
+                                relevant[i], score_of(search, relevant[i])
+                        };
 }
 
 /* By score; of equals the newer first, and then any fixed order. */

@@ -363,6 +363,11 @@ static void test_the_best_come_first(void **state CM_UNUSED)
         recall_index_free(&index);
 }
 
+static bool passes(const struct recall_gate *gate, const struct relevance *relevance)
+{
+        return recall_passes(gate, relevance->coverage, relevance->cosine);
+}
+
 static void test_rules(void **state CM_UNUSED)
 {
         static const struct {
@@ -377,8 +382,8 @@ static void test_rules(void **state CM_UNUSED)
         };
 
         for (size_t i = 0; i < CM_COUNT(rows); i++) {
-                assert_int_equal(recall_is_relevant(&rows[i].relevance), rows[i].relevant);
-                assert_int_equal(recall_is_certain(&rows[i].relevance), rows[i].certain);
+                assert_int_equal(passes(&recall_relevant, &rows[i].relevance), rows[i].relevant);
+                assert_int_equal(passes(&recall_certain, &rows[i].relevance), rows[i].certain);
         }
         assert_true(recall_score(&rows[1].relevance) > recall_score(&rows[2].relevance));
         assert_true(recall_score(&(struct relevance){ 1000, 1, 1 }) <= 1);

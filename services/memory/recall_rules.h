@@ -31,20 +31,19 @@ static inline float recall_score(const struct relevance *relevance)
         return RECALL_LEXICAL_SHARE * lexical + (1 - RECALL_LEXICAL_SHARE) * cosine;
 }
 
-static inline bool recall_passes(const struct relevance *relevance, float gate, float near)
-{
-        float cosine = relevance->cosine > 0 ? relevance->cosine : 0;
+/* What must be reached to be shown, one or the other. */
+struct recall_gate {
+        float both; /* coverage + max(cosine, 0) / 2 */
+        float near; /* cosine */
+};
 
-        return cosine >= near || relevance->coverage + cosine / 2 >= gate;
-}
-
-static inline bool recall_is_relevant(const struct relevance *relevance)
-{
-        return recall_passes(relevance, 0.3F, 0.4F);
-}
-
+static const struct recall_gate recall_relevant = { 0.3F, 0.4F };
 /* Stricter: clearly what was meant. For what cannot be undone. */
-static inline bool recall_is_certain(const struct relevance *relevance)
+static const struct recall_gate recall_certain = { 0.6F, 0.6F };
+
+/* Without a branch: of many memories it is as good as random whether they pass. */
+static inline bool recall_passes(const struct recall_gate *gate, float coverage, float cosine)
 {
-        return recall_passes(relevance, 0.6F, 0.6F);
+        return (cosine >= gate->near) | (coverage >= gate->both) |
+               (coverage + cosine / 2 >= gate->both);
 }
