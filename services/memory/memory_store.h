@@ -110,14 +110,16 @@ struct memory_changes {
         int64_t generation; /* of the person, as it was before the rest was read; 0: nothing yet */
         struct memory_change *items;
         size_t count;
-        struct memory_list memories;
 };
 
-/* In one round trip: the person's generation, what changed after `after`, then the memories `ids`
+/* As of one moment: the person's generation (0: never had a memory) and of the memories `ids` those
  * that are there. */
+int memory_store_check(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
+                       const struct forgotten_ids *ids, int64_t *generation_r,
+                       struct memory_list *memories_r) CM_MUST_CHECK;
+/* In one round trip: the person's generation, then what changed after `after`. */
 int memory_store_catch_up(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
-                          int64_t after, const struct forgotten_ids *ids,
-                          struct memory_changes *changes_r) CM_MUST_CHECK;
+                          int64_t after, struct memory_changes *changes_r) CM_MUST_CHECK;
 /* A page of all memories, by id, after `after`; no page is larger than this. */
 enum { MEMORY_LOAD_PAGE = 256 };
 int memory_store_load(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,

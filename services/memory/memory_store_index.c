@@ -19,10 +19,13 @@ static const struct cm_pg_statement changes_statement = {
                " WHERE user_id = $1 AND generation > $2 LIMIT $3::int4",
 };
 
-static const struct cm_pg_statement some_statement = {
-        .name = "memory_some",
-        .sql = "SELECT " MEMORY_COLUMNS " FROM memory_items m"
-               " WHERE m.user_id = $1::uuid AND m.id = ANY ($2::uuid[])",
+/* One statement, and so one moment: memories of that generation. A row without memory when there is
+ * none. */
+static const struct cm_pg_statement check_statement = {
+        .name = "memory_check",
+        .sql = "SELECT " MEMORY_COLUMNS ", p.generation FROM memory_persons p"
+               " LEFT JOIN memory_items m ON m.user_id = p.user_id AND m.id = ANY ($2::uuid[])"
+               " WHERE p.user_id = $1::uuid",
 };
 
 static const struct cm_pg_statement load_statement = {
@@ -61,23 +64,38 @@ static void read_changes(const struct cm_pg_result *result, struct cm_arena *are
                 read_change(result, i, arena, &changes_r->items[i]);
 }
 
+int memory_store_check(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
+                       const struct forgotten_ids *ids, int64_t *generation_r,
+                       struct memory_list *memories_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params some = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+        const struct cm_pg_scope scope = { user, 1, NULL };
+        int r;
+
+        cm_pg_put_uuid(&some, user);
+        memory_put_ids(&some, ids);
+        r = cm_pg_query(pg, &scope, &check_statement, &some, &result);
+        *generation_r = r == 0 && result.rows ? cm_pg_int(&result, 0, MEMORY_COLUMN_COUNT) : 0;
+        *memories_r = (struct memory_list){ 0 };
+        if (r || !*generation_r || cm_pg_is_null(&result, 0, 0))
+                return r;
+        return memory_rows_read(&result, arena, memories_r);
+}
+
 /* The generation first: each statement sees what was committed before it began, so nothing up to
- * that generation is missing from what the later ones give. */
+ * that generation is missing from what the other gives. */
 int memory_store_catch_up(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user,
-                          int64_t after, const struct forgotten_ids *ids,
-                          struct memory_changes *changes_r)
+                          int64_t after, struct memory_changes *changes_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params person = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params since = { 0 };
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params some = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result generation = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result changes = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result memories = { 0 };
         const struct cm_pg_scope scope = { user, 1, NULL };
         const struct cm_pg_flight_item items[] = {
                 { &generation_statement, &person, &generation },
                 { &changes_statement, &since, &changes },
-                { &some_statement, &some, &memories },
         };
         int r;
 
@@ -85,16 +103,14 @@ int memory_store_catch_up(struct cm_pg *pg, struct cm_arena *arena, const struct
         cm_pg_put_uuid(&since, user);
         cm_pg_put_int8(&since, after);
         cm_pg_put_int4(&since, MEMORY_MAX_BEHIND + 1);
-        cm_pg_put_uuid(&some, user);
-        memory_put_ids(&some, ids);
         *changes_r = (struct memory_changes){ 0 };
-        r = cm_pg_flight(pg, &scope, items, ids->count ? 3 : 2, NULL);
+        r = cm_pg_flight(pg, &scope, items, CM_COUNT(items), NULL);
         if (r)
                 return r;
         if (generation.rows)
                 changes_r->generation = cm_pg_int(&generation, 0, 0);
         read_changes(&changes, arena, changes_r);
-        return ids->count ? memory_rows_read(&memories, arena, &changes_r->memories) : 0;
+        return 0;
 }
 
 int memory_store_generation(struct cm_pg *pg, const struct cm_uuid *user, int64_t *generation_r)

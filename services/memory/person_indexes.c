@@ -194,17 +194,10 @@ static int load_page(struct person_indexes *indexes, const struct cm_uuid *user,
 static int load(struct person_indexes *indexes, const struct cm_uuid *user,
                 struct recall_index *index, int64_t *generation_r)
 {
-        static const struct forgotten_ids none = { 0 };
-        struct memory_changes changes;
         struct cm_uuid after = { { 0 } };
-        struct cm_arena arena;
         bool is_last = false;
-        int r;
+        int r = memory_store_generation(indexes->config.pg, user, generation_r);
 
-        cm_arena_init(&arena, 1024);
-        r = memory_store_catch_up(indexes->config.pg, &arena, user, INT64_MAX, &none, &changes);
-        *generation_r = changes.generation;
-        cm_arena_deinit(&arena);
         while (r == 0 && !is_last)
                 r = load_page(indexes, user, index, &after, &is_last);
         cm_counter_add(&loads_metric, 1);
@@ -262,6 +255,22 @@ static int apply(struct person_indexes *indexes, struct entry *entry,
         return r;
 }
 
+/* An index that is too far behind is dropped: the next question makes it anew. */
+static int catch_up(struct person_indexes *indexes, struct entry *entry, struct cm_arena *arena)
+{
+        int64_t known = entry->generation;
+        struct memory_changes changes;
+        int r = memory_store_catch_up(indexes->config.pg, arena, &entry->user, known, &changes);
+
+        if (r || !entry->index)
+                return r;
+        if (changes.generation - known <= MEMORY_MAX_BEHIND && changes.count <= MEMORY_MAX_BEHIND)
+                return apply(indexes, entry, &changes);
+        if (entry->generation == known)
+                drop_index(indexes, entry);
+        return 0;
+}
+
 static const struct memory *find_memory(const struct memory_list *list, const struct cm_uuid *id)
 {
         for (size_t i = 0; i < list->count; i++)
@@ -291,28 +300,20 @@ static int search(struct entry *entry, struct cm_arena *arena, struct question *
         return r;
 }
 
-/* What the database has of the hits, in their order. A memory whose version is not the one that was
- * found has just changed: it may not be shown any more, so the question is asked again (false). */
-static bool join(const struct question *question, const struct memory_list *memories,
+/* What the database has of the hits, in their order. What it has no more was just forgotten, and
+ * what has another version by now may not be shown any more. */
+static void join(const struct question *question, const struct memory_list *memories,
                  struct cm_arena *arena, struct recalled_list *list_r)
 {
-        bool is_current = true;
-
         list_r->count = 0;
         list_r->items = cm_arena_array(arena, question->hit_count + 1, sizeof(*list_r->items));
         for (size_t i = 0; i < question->hit_count; i++) {
                 const struct recall_hit *hit = &question->hits[i];
                 const struct memory *memory = find_memory(memories, &hit->id);
 
-                if (!memory)
-                        continue; /* just forgotten */
-                if (memory->version != hit->version) {
-                        is_current = false;
-                        continue;
-                }
-                list_r->items[list_r->count++] = (struct recalled){ *hit, *memory };
+                if (memory && memory->version == hit->version)
+                        list_r->items[list_r->count++] = (struct recalled){ *hit, *memory };
         }
-        return is_current;
 }
 
 static struct forgotten_ids ids_of(const struct question *question, struct cm_arena *arena)
@@ -329,38 +330,29 @@ static struct forgotten_ids ids_of(const struct question *question, struct cm_ar
 
 enum { ASK_AGAIN = 1 };
 
-/* One search and one round trip. */
+/* One search and one round trip; a second one when the index was behind. */
 static int ask_once(struct person_indexes *indexes, struct entry *entry, struct cm_arena *arena,
                     struct question *question, struct recalled_list *list_r)
 {
-        struct memory_changes changes;
+        struct memory_list memories;
         struct forgotten_ids ids;
-        int64_t searched;
+        int64_t searched, generation;
         int r = ensure_index(indexes, entry);
 
+        searched = entry->generation;
         if (r == 0)
                 r = search(entry, arena, question);
         if (r)
                 return r;
-        searched = entry->generation;
         ids = ids_of(question, arena);
-        r = memory_store_catch_up(indexes->config.pg, arena, &entry->user, searched, &ids,
-                                  &changes);
+        r = memory_store_check(indexes->config.pg, arena, &entry->user, &ids, &generation,
+                               &memories);
         if (r)
                 return r;
-        if (!entry->index)
-                return ASK_AGAIN;
-        if (changes.generation - searched > MEMORY_MAX_BEHIND ||
-            changes.count > MEMORY_MAX_BEHIND) {
-                if (entry->generation == searched)
-                        drop_index(indexes, entry);
-                return ASK_AGAIN;
-        }
-        r = apply(indexes, entry, &changes);
-        if (r)
-                return r;
-        return join(question, &changes.memories, arena, list_r) && changes.count == 0 ? 0
-                                                                                      : ASK_AGAIN;
+        join(question, &memories, arena, list_r);
+        if (generation <= searched)
+                return 0;
+        return catch_up(indexes, entry, arena) ?: ASK_AGAIN;
 }
 
 /* A person who writes without a pause is answered after some attempts with what still holds: all
