@@ -93,11 +93,11 @@ class Rig:
         subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", BENCH / "load.c", "-o", program], check=True)
         return program
 
-    def load(self, port: int, connections: int, seconds: float | str, method: str, path: str, *, bodies: bool | str = False,
+    def load(self, port: int, connections: int, seconds: float | str, method: str, path: str, *, bodies: bool | str | Path = False,
              ids: Path | None = None, tokens: Path | str | None = None, refused: int | None = None) -> dict:
         """What load.c is told; `bodies` True: one event after the other."""
         command = [self.load_program, "127.0.0.1", str(port), str(connections), str(seconds), method, path,
-                   tokens or self.tokens, (bodies if isinstance(bodies, str) else self.bodies) if bodies else "-", ids or "-"]
+                   tokens or self.tokens, self.bodies if bodies is True else bodies or "-", ids or "-"]
         done = subprocess.run(command + [str(refused)] * (refused is not None), capture_output=True, text=True)
         if done.returncode:
             raise AssertionError(f"load on {path}: {done.stderr}{done.stdout}")
