@@ -233,9 +233,8 @@ static void collect(struct search *search)
         }
         for (size_t i = 0; i < count; i++)
                 if (may_be_shown(search, relevant[i]))
-                        search->heap[search->count++] = (struct candidate){
-                                relevant[i], score_of(search, relevant[i])
-                        };
+                        search->heap[search->count++] =
+                                (struct candidate){ relevant[i], score_of(search, relevant[i]) };
 }
 
 /* By score; of equals the newer first, and then any fixed order. */

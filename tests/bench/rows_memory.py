@@ -106,7 +106,7 @@ def recall_of(rig: Rig, count: int):
     with chroma(items) as peer:
         ask(rig, person, asked, 0.1)  # makes the index
         for _ in range(3):
-            times = ask(rig, person, asked, 0.5)
+            times = ask(rig, person, asked, 0.25)
             row.ours.append(times["p50_us"] / 1000)
             tail.ours.append(times["p99_us"] / 1000)
             answer = peer(asked_vectors)
