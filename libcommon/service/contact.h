@@ -8,3 +8,6 @@
  * and their stores carry what they cannot read. The context binds it to its person.
  */
 struct cm_str cm_contact_context(struct cm_arena *arena, const struct cm_uuid *user);
+
+/* The same for a mail that auth asks scheduler to send: binds what is sealed to that mail. */
+struct cm_str cm_contact_mail_context(struct cm_arena *arena, const struct cm_uuid *mail_id);

@@ -6,8 +6,9 @@ static const struct cm_pg_scope service_scope = { .role = "service" };
 
 #define USER_COLUMNS                                                                               \
         "id, tenant_id, user_type, status, email, display_name, first_name, full_name, bio,"       \
-        " avatar_url, language, time_zone, preferences, version, created_at, updated_at"
-enum { USER_COLUMN_COUNT = 16 };
+        " avatar_url, language, time_zone, preferences, version, created_at, updated_at,"          \
+        " email_verified_at"
+enum { USER_COLUMN_COUNT = 17 };
 
 static struct cm_str text_at(const struct cm_pg_result *rows, struct cm_arena *arena, int column)
 {
@@ -42,6 +43,10 @@ static void read_user(const struct cm_pg_result *rows, struct cm_arena *arena, s
         read_optional(rows, arena, 7, &user_r->full_name, &user_r->has_full_name);
         read_optional(rows, arena, 8, &user_r->bio, &user_r->has_bio);
         read_optional(rows, arena, 9, &user_r->avatar_url, &user_r->has_avatar_url);
+        if (cm_pg_is_null(rows, 0, 16))
+                return;
+        user_r->email_verified_at = cm_pg_time(rows, 0, 16);
+        user_r->has_email_verified_at = CM_PRESENT;
 }
 
 /* An outcome that these statements cannot have is our own fault. */
@@ -55,10 +60,11 @@ const struct cm_pg_statement account_store_insert = {
         .writes = true,
         .sql = "INSERT INTO users (id, tenant_id, user_type, status, email, email_key, "
                "password_hash,"
-               "   display_name, first_name, language, time_zone, version, created_at, updated_at)"
+               "   display_name, first_name, language, time_zone, version, created_at, updated_at,"
+               "   email_verified_at)"
                " VALUES ($1::uuid, $2::uuid, $3::int2, $4::int2, $5::text, $6::text, $7::text,"
                "   $8::text, $9::text, $10::text, $11::text, $12::int8, $13::timestamptz,"
-               "   $14::timestamptz)",
+               "   $14::timestamptz, $15::timestamptz)",
 };
 
 void account_store_insert_params(const struct user *user, struct cm_str email_key,
@@ -78,6 +84,10 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
         cm_pg_put_int8(params, user->version);
         cm_pg_put_time(params, user->created_at);
         cm_pg_put_time(params, user->updated_at);
+        if (user->has_email_verified_at == CM_PRESENT)
+                cm_pg_put_time(params, user->email_verified_at);
+        else
+                cm_pg_put_null(params);
 }
 
 static const struct cm_pg_statement account_credentials = {
@@ -186,6 +196,64 @@ int account_store_update(struct cm_pg_tx *tx, const struct user *user)
         cm_pg_put_int8(&params, user->version);
         cm_pg_put_time(&params, user->updated_at);
         return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
+}
+
+static const struct cm_pg_statement account_verified = {
+        .name = "account_verified",
+        .writes = true,
+        .sql = "UPDATE users SET email_verified_at = $2::timestamptz, version = $3::int8,"
+               " updated_at = $4::timestamptz WHERE id = $1::uuid",
+};
+
+int account_store_verified(struct cm_pg_tx *tx, const struct user *user)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, &user->id);
+        cm_pg_put_time(&params, user->email_verified_at);
+        cm_pg_put_int8(&params, user->version);
+        cm_pg_put_time(&params, user->updated_at);
+        return no_outcome(cm_pg_tx_query(tx, &account_verified, &params, NULL));
+}
+
+static const struct cm_pg_statement account_lock_credentials = {
+        .name = "account_lock_credentials",
+        .sql = "SELECT " USER_COLUMNS ", password_hash FROM users"
+               " WHERE id = $1::uuid AND status = 1 FOR NO KEY UPDATE",
+};
+
+int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
+                                   const struct cm_uuid *user_id, struct credentials *credentials_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        r = cm_pg_tx_query(tx, &account_lock_credentials, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return ACCOUNT_NOT_FOUND;
+        read_user(&rows, arena, &credentials_r->user);
+        credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);
+        return 0;
+}
+
+static const struct cm_pg_statement account_set_password = {
+        .name = "account_set_password",
+        .writes = true,
+        .sql = "UPDATE users SET password_hash = $2::text WHERE id = $1::uuid",
+};
+
+int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,
+                               struct cm_str password_hash)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, user_id);
+        cm_pg_put_text(&params, password_hash);
+        return no_outcome(cm_pg_tx_query(tx, &account_set_password, &params, NULL));
 }
 
 static const struct cm_pg_statement account_rehash = {

@@ -8,10 +8,7 @@
 
 /* The users table. `struct user` of the contract is also the record. */
 
-enum account_outcome {
-        ACCOUNT_NOT_FOUND = 1,
-        ACCOUNT_EMAIL_TAKEN,
-};
+enum account_outcome { ACCOUNT_NOT_FOUND = 1 };
 
 /* For a flight: a new account; no row comes back. */
 extern const struct cm_pg_statement account_store_insert;
@@ -40,6 +37,18 @@ int account_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct
                        struct cm_str *merged_r) CM_MUST_CHECK;
 /* Writes the profile with its new version. */
 int account_store_update(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
+
+/* Writes that the address was confirmed, with the account's new version. */
+int account_store_verified(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
+/* Inside a change of the service's own: an active account with its password, under its row's lock.
+ * 0, ACCOUNT_NOT_FOUND or an error. */
+int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
+                                   const struct cm_uuid *user_id,
+                                   struct credentials *credentials_r) CM_MUST_CHECK;
+
+/* Sets the password of the account under this lock. */
+int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,
+                               struct cm_str password_hash) CM_MUST_CHECK;
 
 /* Replaces a stored password that was made with an outdated cost, if it is still that one. */
 int account_store_rehash(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_str old_hash,

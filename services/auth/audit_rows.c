@@ -81,3 +81,42 @@ void audit_token_reused(struct cm_request *request, const struct cm_uuid *sessio
 
         cm_audit_params(request, &entry, params);
 }
+
+void audit_code_mail(struct cm_request *request, const char *action, const struct cm_uuid *subject,
+                     const char *reason, struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .action = action,
+                .target = target(request, subject),
+                .outcome = reason ? "refused" : "done",
+                .reason = reason,
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_by_code(struct cm_request *request, const char *action, const struct cm_uuid *user_id,
+                   struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = user_id,
+                .action = action,
+                .target = target(request, user_id),
+                .outcome = "done",
+                .reason = "mailed_code",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_invited(struct cm_request *request, const struct cm_uuid *invitation,
+                   struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .action = "account.invite",
+                .target = target(request, invitation),
+                .outcome = "done",
+        };
+
+        cm_audit_params(request, &entry, params);
+}

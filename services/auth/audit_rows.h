@@ -18,3 +18,11 @@ void audit_logout(struct cm_request *request, const struct cm_uuid *session_id,
                   struct cm_pg_params *params);
 void audit_token_reused(struct cm_request *request, const struct cm_uuid *session_id,
                         struct cm_pg_params *params);
+/* Somebody asked for a code by mail; `reason` NULL: it is sent. */
+void audit_code_mail(struct cm_request *request, const char *action, const struct cm_uuid *subject,
+                     const char *reason, struct cm_pg_params *params);
+/* Something was done to an account by whoever had its code: email.verify, password.reset. */
+void audit_by_code(struct cm_request *request, const char *action, const struct cm_uuid *user_id,
+                   struct cm_pg_params *params);
+void audit_invited(struct cm_request *request, const struct cm_uuid *invitation,
+                   struct cm_pg_params *params);

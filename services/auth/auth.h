@@ -8,6 +8,9 @@
 #include "sys/fiber.h"
 #include "token_chain.h"
 
+enum registration_mode { REGISTRATION_OPEN, REGISTRATION_BY_INVITATION, REGISTRATION_CLOSED };
+enum verification_mode { VERIFICATION_REQUIRED, VERIFICATION_OPTIONAL, VERIFICATION_OFF };
+
 /* What a worker's handlers share. */
 struct auth {
         const struct auth_settings *settings;
@@ -19,7 +22,9 @@ struct auth {
         struct cm_token_policy policy;
         struct cm_uuid default_tenant;
         struct cm_seal_keys *seal_keys;
-        struct cm_seal_keys *contact_keys;    /* NULL: facts carry no address */
+        struct cm_seal_keys *contact_keys;    /* NULL: facts carry no address, nobody gets mail */
+        int registration;                     /* enum registration_mode */
+        int verification;                     /* enum verification_mode */
         struct cm_group announcing, watching; /* fibers of announcements.c */
 };
 

@@ -2,8 +2,11 @@
 #include "audit_rows.h"
 #include "auth_api.h"
 #include "base/error.h"
+#include "bus/outbox.h"
 #include "codec/text.h"
+#include "device_token.h"
 #include "errors.h"
+#include "mails.h"
 #include "refusals.h"
 #include "second_login.h"
 #include "service/audit.h"
@@ -18,6 +21,10 @@
  * account is active is asked after the hash; and a session is only written for the very password
  * that was checked. An attempt that did not fail for its password is given back.
  */
+static const struct cm_pg_scope service_scope = { .role = "service" };
+
+static struct cm_metric checks =
+        CM_COUNTER("salus_auth_password_checks_total", "Passwords that were compared at a login");
 static struct cm_metric logins = CM_COUNTER("salus_auth_logins_total", "Logins by how they ended");
 
 static void count(const char *outcome_label)
@@ -25,17 +32,55 @@ static void count(const char *outcome_label)
         cm_counter_add(cm_metric_labeled(&logins, outcome_label), 1);
 }
 
-/* `user_id` NULL: there is no such account. The reply is the same for all reasons. */
-static int refuse(struct cm_request *request, const struct cm_uuid *user_id, const char *reason)
+/* A login under way. */
+struct attempt {
+        const struct login *in;
+        struct cm_str email_key;
+        struct login_attempt counted;
+        struct credentials account; /* without a hash: there is no such account */
+        const char *reason;         /* why nobody was let in; for the log, never for the reply */
+};
+
+/* The owner is told when a limit is used up, once a day; whoever asks for an address without an
+ * account causes the same, for nobody. */
+static void tell_owner(struct cm_request *request, const struct attempt *attempt,
+                       struct cm_pg_params *fact)
 {
-        static const struct cm_pg_scope service_scope = { .role = "service" };
+        const struct user *user = &attempt->account.user;
+        bool is_somebody =
+                attempt->account.password_hash.data && user->status == USER_STATUS_ACTIVE;
+
+        mails_params(request,
+                     &(const struct mail){
+                             .template = MAIL_TEMPLATE_UNUSUAL_SIGN_INS,
+                             .user = is_somebody ? &user->id : NULL,
+                             .to = is_somebody ? user->email : CM_STR_NONE,
+                             .language = is_somebody ? user->language : CM_STR("en"),
+                             .time_zone = is_somebody ? user->time_zone : CM_STR("UTC"),
+                             .life_us = CM_DAY,
+                     },
+                     fact);
+}
+
+/* The reply is the same for all reasons. */
+static int refuse(struct cm_request *request, const struct attempt *attempt)
+{
         struct auth *auth = cm_request_service(request);
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
+        const struct cm_pg_flight_item items[] = {
+                { &cm_audit_insert, &audit, NULL },
+                { &cm_outbox_insert, &fact, NULL },
+        };
+        bool tells = attempt->counted.is_last && mails_are_possible(auth);
         int r;
 
         count("outcome=\"refused\"");
-        audit_login(request, user_id, reason, &audit);
-        r = cm_pg_query(auth->worker->pg, &service_scope, &cm_audit_insert, &audit, NULL);
+        audit_login(request, attempt->account.password_hash.data ? &attempt->account.user.id : NULL,
+                    attempt->reason, &audit);
+        if (tells)
+                tell_owner(request, attempt, &fact);
+        r = cm_pg_flight(auth->worker->pg, &service_scope, items, tells ? 2 : 1, NULL);
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
         return refuse_unauthorized(request, CM_CODE_INVALID_CREDENTIALS,
@@ -59,89 +104,108 @@ static void upgrade(struct auth *auth, struct cm_arena *arena, struct cm_str pas
 }
 
 /* 0 when the person may sign in; 1 with the reason when not; or an error. */
-static int check(struct auth *auth, struct cm_arena *arena, const struct login *in,
-                 struct cm_str email_key, struct credentials *credentials_r, const char **reason_r)
+static int check(struct auth *auth, struct cm_arena *arena, struct attempt *attempt)
 {
-        int found = account_store_credentials(auth->worker->pg, arena, email_key, credentials_r);
+        struct credentials *account = &attempt->account;
+        int found = account_store_credentials(auth->worker->pg, arena, attempt->email_key, account);
         int r;
 
         if (found < 0)
                 return found;
-        r = passwords_check(auth->passwords, in->password, credentials_r->password_hash);
+        r = passwords_check(auth->passwords, attempt->in->password, account->password_hash);
         if (r < 0)
                 return r;
+        cm_counter_add(&checks, 1);
         if (found == ACCOUNT_NOT_FOUND)
-                *reason_r = "no_account";
+                attempt->reason = "no_account";
         else if (r == PASSWORD_WRONG)
-                *reason_r = "wrong_password";
-        else if (credentials_r->user.status != USER_STATUS_ACTIVE)
-                *reason_r = "not_active";
-        if (*reason_r)
+                attempt->reason = "wrong_password";
+        else if (account->user.status != USER_STATUS_ACTIVE)
+                attempt->reason = "not_active";
+        else if (auth->verification == VERIFICATION_REQUIRED &&
+                 account->user.has_email_verified_at != CM_PRESENT)
+                attempt->reason = "not_verified";
+        if (attempt->reason)
                 return 1;
         if (r == PASSWORD_OUTDATED)
-                upgrade(auth, arena, in->password, credentials_r);
+                upgrade(auth, arena, attempt->in->password, account);
         return 0;
 }
 
-static int begin_session(struct cm_request *request, const struct login *in,
-                         const struct credentials *credentials, struct sign_in *sign_in_r)
+static int begin_session(struct cm_request *request, const struct attempt *attempt,
+                         struct sign_in *sign_in_r)
 {
         struct auth *auth = cm_request_service(request);
+        const struct login *in = attempt->in;
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
 
-        audit_login(request, &credentials->user.id, NULL, &audit);
-        sign_in_prepare(request, &credentials->user, credentials->password_hash,
+        audit_login(request, &attempt->account.user.id, NULL, &audit);
+        sign_in_prepare(request, &attempt->account.user, attempt->account.password_hash,
                         in->has_device_name ? in->device_name : CM_STR_NONE, sign_in_r);
         return session_store_begin(auth->worker->pg, &sign_in_r->start, &audit);
 }
 
-static int log_in(struct cm_request *request, const struct login *in, struct cm_str email_key,
-                  const struct login_attempt *attempt)
+static int log_in(struct cm_request *request, struct attempt *attempt)
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
-        struct credentials credentials = { 0 };
-        const struct cm_uuid *user_id;
-        const char *reason = NULL;
         struct sign_in sign_in;
         int r;
 
-        r = check(auth, arena, in, email_key, &credentials, &reason);
-        user_id = credentials.password_hash.data ? &credentials.user.id : NULL;
+        r = check(auth, arena, attempt);
         if (r > 0)
-                return refuse(request, user_id, reason);
-        if (!r && !credentials.second_factor)
-                r = begin_session(request, in, &credentials, &sign_in);
-        if (r == SESSION_NOT_BEGUN)
-                return refuse(request, user_id, "account_changed");
-        login_limit_give_back(auth->worker->bus, arena, attempt);
+                return refuse(request, attempt);
+        if (!r && !attempt->account.second_factor)
+                r = begin_session(request, attempt, &sign_in);
+        if (r == SESSION_NOT_BEGUN) {
+                attempt->reason = "account_changed";
+                return refuse(request, attempt);
+        }
+        login_limit_give_back(auth->worker->bus, arena, &attempt->counted);
         if (r)
                 return r;
-        if (credentials.second_factor) {
+        if (attempt->account.second_factor) {
                 count("outcome=\"second_factor\"");
-                return second_login_ask(request, in, &credentials);
+                return second_login_ask(request, attempt->in, &attempt->account);
         }
         count("outcome=\"done\"");
-        return sign_in_reply(request, 200, &sign_in, &credentials.user);
+        return sign_in_reply(request, 200, &sign_in, &attempt->account.user);
+}
+
+/* Where the attempt comes from, and whether from a device that this account knows. */
+static struct login_source source_of(struct cm_request *request, const struct attempt *attempt)
+{
+        const struct auth *auth = cm_request_service(request);
+        const struct login *in = attempt->in;
+        struct login_source source = {
+                .email_key = attempt->email_key,
+                .network =
+                        session_rules_network(cm_request_arena(request), cm_request_peer(request)),
+        };
+
+        if (in->has_device_token &&
+            device_token_is_good(auth->login_limit.secret, attempt->email_key, in->device_token,
+                                 cm_request_now(request), auth->settings->device_token_life_us))
+                source.device_token = in->device_token;
+        return source;
 }
 
 int auth_login(struct cm_request *request, const struct login *in)
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
-        struct cm_str email_key = cm_email_canonical(arena, in->email);
-        struct cm_str network = session_rules_network(arena, cm_request_peer(request));
-        struct login_attempt attempt;
+        struct attempt attempt = { .in = in, .email_key = cm_email_canonical(arena, in->email) };
+        const struct login_source source = source_of(request, &attempt);
         int64_t wait_us = 0;
         int r;
 
-        r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, email_key, network,
-                             &attempt, &wait_us);
+        r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, &source,
+                             &attempt.counted, &wait_us);
         if (r == LOGIN_LIMIT_REACHED) {
                 count("outcome=\"limited\"");
                 return refuse_too_many(request, "Too many failed logins", wait_us);
         }
         if (r)
                 return r;
-        return log_in(request, in, email_key, &attempt);
+        return log_in(request, &attempt);
 }

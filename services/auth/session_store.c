@@ -243,6 +243,16 @@ static const struct cm_pg_statement sessions_ended = {
                " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'",
 };
 
+static void read_ended(const struct cm_pg_result *rows, struct cm_arena *arena,
+                       struct ended_session **sessions_r, size_t *count_r)
+{
+        *count_r = (size_t)rows->rows;
+        *sessions_r = cm_arena_array(arena, *count_r + 1, sizeof(**sessions_r));
+        for (int i = 0; i < rows->rows; i++)
+                (*sessions_r)[i] =
+                        (struct ended_session){ cm_pg_uuid(rows, i, 0), cm_pg_time(rows, i, 1) };
+}
+
 int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
                         struct ended_session **sessions_r, size_t *count_r)
 {
@@ -254,10 +264,29 @@ int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within
         r = cm_pg_query(pg, &service_scope, &sessions_ended, &params, &rows);
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
-        *count_r = (size_t)rows.rows;
-        *sessions_r = cm_arena_array(arena, *count_r + 1, sizeof(**sessions_r));
-        for (int i = 0; i < rows.rows; i++)
-                (*sessions_r)[i] =
-                        (struct ended_session){ cm_pg_uuid(&rows, i, 0), cm_pg_time(&rows, i, 1) };
+        read_ended(&rows, arena, sessions_r, count_r);
+        return 0;
+}
+
+static const struct cm_pg_statement sessions_end_all = {
+        .name = "sessions_end_all",
+        .writes = true,
+        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 5" /* a reset */
+               " WHERE user_id = $1::uuid AND ended_at IS NULL RETURNING id, ended_at",
+};
+
+int session_store_end_all(struct cm_pg_tx *tx, struct cm_arena *arena,
+                          const struct cm_uuid *user_id, struct ended_session **sessions_r,
+                          size_t *count_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        r = cm_pg_tx_query(tx, &sessions_end_all, &params, &rows);
+        if (r)
+                return r < 0 ? r : -CM_E_DATABASE;
+        read_ended(&rows, arena, sessions_r, count_r);
         return 0;
 }

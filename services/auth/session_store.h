@@ -87,3 +87,8 @@ struct ended_session {
 };
 int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
                         struct ended_session **sessions_r, size_t *count_r) CM_MUST_CHECK;
+/* Inside a transaction of the service's own: ends all sessions of a person, whose password was
+ * reset; those that it ended, to be announced after the commit. Suspends. */
+int session_store_end_all(struct cm_pg_tx *tx, struct cm_arena *arena,
+                          const struct cm_uuid *user_id, struct ended_session **sessions_r,
+                          size_t *count_r) CM_MUST_CHECK;

@@ -1,5 +1,7 @@
 #include "sign_in.h"
 
+#include "codec/text.h"
+#include "device_token.h"
 #include "session_rules.h"
 
 void sign_in_prepare(struct cm_request *request, const struct user *user,
@@ -28,15 +30,21 @@ void sign_in_prepare(struct cm_request *request, const struct user *user,
 int sign_in_reply(struct cm_request *request, int status, const struct sign_in *sign_in,
                   const struct user *user)
 {
+        const struct auth *auth = cm_request_service(request);
         const struct session_start *start = &sign_in->start;
+        struct cm_str email_key = cm_email_canonical(cm_request_arena(request), user->email);
+        cm_time now = cm_request_now(request);
+        char device_token[DEVICE_TOKEN_SIZE];
         int64_t life_us = start->idle_us < start->life_us ? start->idle_us : start->life_us;
         const struct token_grant grant = {
                 .user_id = user->id,
                 .tenant_id = user->tenant_id,
                 .user_type = user->user_type,
                 .refresh = &sign_in->link,
-                .refresh_expires_at = cm_request_now(request) + life_us,
+                .refresh_expires_at = now + life_us,
                 .user = user,
+                .device_token = cm_str_from(
+                        device_token_make(auth->login_limit.secret, email_key, now, device_token)),
         };
 
         return token_reply(request, status, &grant);

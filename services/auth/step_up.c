@@ -64,26 +64,30 @@ int step_up_password(struct cm_request *request, struct cm_str password)
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
+        const struct cm_claims *claims = cm_request_claims(request);
+        char session[CM_UUID_TEXT_SIZE];
+        struct login_source source = { 0 };
         struct login_attempt attempt;
-        struct cm_str email_key;
         struct user user;
         int64_t wait_us = 0;
         int r;
 
-        r = account_store_read(auth->worker->pg, arena, &cm_request_claims(request)->sub, &user);
+        r = account_store_read(auth->worker->pg, arena, &claims->sub, &user);
         if (r > 0)
                 r = refuse_unauthorized(request, CM_CODE_UNAUTHORIZED,
                                         "This account is not active");
         if (r)
                 return r;
-        email_key = cm_email_canonical(arena, user.email);
-        r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, email_key,
-                             session_rules_network(arena, cm_request_peer(request)), &attempt,
+        source.email_key = cm_email_canonical(arena, user.email);
+        source.network = session_rules_network(arena, cm_request_peer(request));
+        source.device_token =
+                cm_arena_str(arena, cm_str_from(cm_uuid_format(&claims->sid, session)));
+        r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, &source, &attempt,
                              &wait_us);
         if (r == LOGIN_LIMIT_REACHED)
                 return too_many(request, "Too many wrong passwords", wait_us);
         if (!r)
-                r = check_password(request, email_key, password);
+                r = check_password(request, source.email_key, password);
         if (!r)
                 login_limit_give_back(auth->worker->bus, arena, &attempt);
         return r;

@@ -4,7 +4,8 @@
 
 /*
  * Proving again who one is: before what is sensitive, and at the second step of a sign-in. Attempts
- * are counted before anything is looked at, passwords with those of sign-ins. Both suspend. 0 when
+ * are counted before anything is looked at; passwords for the session, which is a known device, so
+ * that nobody who locks the account keeps its owner from proving who they are. Both suspend. 0 when
  * the proof holds; positive when not, and then the request has been answered and the attempt
  * audited; or an error.
  */

@@ -47,6 +47,10 @@ int token_reply(struct cm_request *request, int status, const struct token_grant
                 tokens.user = *grant->user;
                 tokens.has_user = CM_PRESENT;
         }
+        if (grant->device_token.data) {
+                tokens.device_token = grant->device_token;
+                tokens.has_device_token = CM_PRESENT;
+        }
         cm_reply_header(request, "Cache-Control", CM_STR("no-store"));
         return cm_reply_json(request, status, &tokens_schema, &tokens);
 }

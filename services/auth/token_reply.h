@@ -10,7 +10,8 @@ struct token_grant {
         int32_t user_type;
         const struct chain_link *refresh;
         cm_time refresh_expires_at;
-        const struct user *user; /* NULL: not part of the reply */
+        const struct user *user;    /* NULL: not part of the reply */
+        struct cm_str device_token; /* absent: likewise */
 };
 
 /* Signs an access token and replies. */

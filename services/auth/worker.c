@@ -1,8 +1,11 @@
+#include <string.h>
+
 #include "account_store.h"
 #include "announcements.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/text.h"
 #include "sys/log.h"
 
 static void set_constants(struct auth *auth)
@@ -46,6 +49,52 @@ static int read_contact_keys(struct auth *auth)
         return r ? -CM_E_CONFIG : 0;
 }
 
+static int refuse(const char *setting)
+{
+        cm_log(CM_LOG_ERROR, "a setting cannot be used", CM_F_TEXT("setting", setting));
+        return -CM_E_CONFIG;
+}
+
+/* The place of a word among `names`, or -1. */
+static int place_of(const char *word, const char *const names[3])
+{
+        for (int i = 0; i < 3; i++)
+                if (strcmp(word, names[i]) == 0)
+                        return i;
+        return -1;
+}
+
+/* Codes travel in links, so what carries them is encrypted, except on this machine. */
+static bool is_app_url(struct cm_str url)
+{
+        struct cm_str local = CM_STR("http://127.0.0.1"), host = CM_STR("http://localhost");
+
+        return cm_uri_is_valid(url) && url.data[url.len - 1] != '/' &&
+               (cm_str_starts(url, CM_STR("https://")) || cm_str_starts(url, local) ||
+                cm_str_starts(url, host));
+}
+
+static int read_registration(struct auth *auth)
+{
+        static const char *const registrations[] = { "open", "invitation", "closed" };
+        static const char *const verifications[] = { "required", "optional", "off" };
+        const struct auth_settings *settings = auth->settings;
+
+        auth->registration = place_of(settings->registration, registrations);
+        auth->verification = place_of(settings->email_verification, verifications);
+        if (auth->registration < 0)
+                return refuse("SALUS_REGISTRATION");
+        if (auth->verification < 0)
+                return refuse("SALUS_EMAIL_VERIFICATION");
+        if (auth->verification != VERIFICATION_OFF && !auth->contact_keys) {
+                cm_log(CM_LOG_ERROR, "addresses can only be confirmed with SALUS_CONTACT_KEYS");
+                return refuse("SALUS_EMAIL_VERIFICATION");
+        }
+        if (settings->app_url && !is_app_url(cm_str_from(settings->app_url)))
+                return refuse("SALUS_APP_URL");
+        return 0;
+}
+
 int auth_worker_start(struct cm_worker *worker)
 {
         struct auth *auth = CM_NEW(struct auth);
@@ -60,6 +109,8 @@ int auth_worker_start(struct cm_worker *worker)
         r = cm_seal_keys_parse(cm_str_from(auth->settings->seal_keys), &auth->seal_keys);
         if (!r)
                 r = read_contact_keys(auth);
+        if (!r)
+                r = read_registration(auth);
         if (!r)
                 r = make_passwords(auth);
         if (!r)

@@ -478,14 +478,16 @@ int due_store_work(struct scheduler *scheduler, struct cm_arena *arena, struct d
 static const struct cm_pg_statement next_due = {
         .name = "due_next",
         .sql = "SELECT (extract(epoch FROM LEAST((SELECT min(due_at) FROM schedule_queue),"
-               " (SELECT min(due_at) FROM delivery_queue)) - clock_timestamp()) * 1000000)::int8",
+               " (SELECT min(due_at) FROM delivery_queue), (SELECT min(due_at) FROM mails))"
+               " - clock_timestamp()) * 1000000)::int8",
 };
 
 int due_store_next(struct cm_pg *pg, int64_t *in_us_r)
 {
+        static const struct cm_pg_scope scope = { .role = "sender" };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
-        int r = cm_pg_query(pg, NULL, &next_due, &params, &result);
+        int r = cm_pg_query(pg, &scope, &next_due, &params, &result);
 
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;

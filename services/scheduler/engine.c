@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "due_store.h"
 #include "http/idempotency.h"
+#include "mail_sender.h"
 #include "retention.h"
 #include "schedule_store.h"
 #include "sender.h"
@@ -34,51 +35,93 @@ struct engine {
 
 struct errand {
         struct engine *engine;
-        struct delivery_ticket ticket;
+        struct delivery_ticket ticket; /* of a reminder */
+        struct cm_arena *arena;        /* NULL, or that of `mail` */
+        struct mail_job mail;
 };
+
+static void free_errand(struct errand *errand)
+{
+        if (errand->arena) {
+                cm_arena_deinit(errand->arena);
+                cm_free(errand->arena);
+        }
+        cm_free(errand);
+}
 
 static void send_in_fiber(void *arg)
 {
         struct errand *errand = arg;
         struct engine *engine = errand->engine;
 
-        sender_run(&engine->sender, &errand->ticket);
-        cm_free(errand);
+        if (errand->arena)
+                mail_sender_run(&engine->sender, &errand->mail);
+        else
+                sender_run(&engine->sender, &errand->ticket);
+        free_errand(errand);
         engine->sending--;
         engine_wake(engine);
 }
 
-static void start_sending(struct engine *engine, const struct delivery_ticket *ticket)
+static void start_sending(struct engine *engine, struct errand *errand)
 {
-        struct errand *errand = CM_NEW(struct errand);
-
         errand->engine = engine;
-        errand->ticket = *ticket;
         engine->sending++;
-        if (cm_group_start(&engine->senders, "reminder", send_in_fiber, errand)) {
+        if (cm_group_start(&engine->senders, "message", send_in_fiber, errand)) {
                 engine->sending--; /* no fiber: the lease will end, and it is tried again */
-                cm_free(errand);
+                free_errand(errand);
         }
 }
 
-/* As many as there are free senders. *more_r: there may be others. */
-static int send_due(struct engine *engine, bool *more_r)
+static size_t room_of(const struct engine *engine)
 {
         size_t most = (size_t)engine->scheduler->settings->smtp_connections;
-        struct delivery_ticket tickets[MAX_CLAIM];
-        size_t room = engine->sending < most ? most - engine->sending : 0, count;
-        int r;
 
-        *more_r = false;
-        if (room == 0)
-                return 0;
-        r = delivery_store_claim(engine->scheduler->pg, sender_lease_us(&engine->sender), room,
-                                 tickets, &count);
-        if (r)
+        return engine->sending < most ? most - engine->sending : 0;
+}
+
+/* One at a time, each with what it holds in an arena of its own. They are few. */
+static int send_due_mails(struct engine *engine)
+{
+        size_t count = 1;
+        int r = 0;
+
+        while (r == 0 && count > 0 && room_of(engine) > 0) {
+                struct errand *errand = CM_NEW(struct errand);
+                struct mail_job *jobs;
+
+                errand->arena = CM_NEW(struct cm_arena);
+                cm_arena_init(errand->arena, 4096);
+                r = mail_store_claim(engine->scheduler->pg, errand->arena,
+                                     sender_lease_us(&engine->sender), 1, &jobs, &count);
+                if (r || count == 0) {
+                        free_errand(errand);
+                        break;
+                }
+                errand->mail = jobs[0];
+                start_sending(engine, errand);
+        }
+        return r;
+}
+
+/* As many as there are free senders. Somebody waits for a mail about an account: they go first. */
+static int send_due(struct engine *engine)
+{
+        struct delivery_ticket tickets[MAX_CLAIM];
+        size_t count;
+        int r = send_due_mails(engine);
+
+        if (r || room_of(engine) == 0)
                 return r;
-        for (size_t i = 0; i < count; i++)
-                start_sending(engine, &tickets[i]);
-        return 0;
+        r = delivery_store_claim(engine->scheduler->pg, sender_lease_us(&engine->sender),
+                                 room_of(engine), tickets, &count);
+        for (size_t i = 0; r == 0 && i < count; i++) {
+                struct errand *errand = CM_NEW(struct errand);
+
+                errand->ticket = tickets[i];
+                start_sending(engine, errand);
+        }
+        return r;
 }
 
 /* ---- schedules */
@@ -134,13 +177,12 @@ static void sleep_for(struct engine *engine, int64_t duration_us)
 /* One round. *sleep_us_r: until when there is nothing to do. */
 static int turn(struct engine *engine, int64_t *sleep_us_r)
 {
-        bool more;
         int r;
 
         engine->awake = false;
         r = fire_due(engine);
         if (r == 0)
-                r = send_due(engine, &more);
+                r = send_due(engine);
         if (r == 0)
                 r = keep_house(engine);
         if (r == 0)

@@ -34,29 +34,49 @@ static const struct phrases hebrew = {
         .date = "%s, %d %s %d",
 };
 
+bool mail_text_is_hebrew(struct cm_str language)
+{
+        return cm_str_equal_nocase(language, CM_STR("he")) ||
+               cm_str_starts(language, CM_STR("he-")) ||
+               cm_str_equal_nocase(language, CM_STR("iw"));
+}
+
 static const struct phrases *phrases_of(struct cm_str language)
 {
-        bool is_hebrew = cm_str_equal_nocase(language, CM_STR("he")) ||
-                         cm_str_starts(language, CM_STR("he-")) ||
-                         cm_str_equal_nocase(language, CM_STR("iw"));
+        return mail_text_is_hebrew(language) ? &hebrew : &english;
+}
 
-        return is_hebrew ? &hebrew : &english;
+static struct cm_str clock_of(const struct cm_zone *zone, cm_time at, struct cm_arena *arena)
+{
+        char wall[CM_TIME_TEXT_SIZE];
+
+        cm_time_format(cm_zone_wall(zone, at), wall);
+        return cm_arena_printf(arena, "%.5s", wall + 11);
+}
+
+static struct cm_str day_of(const struct phrases *p, const struct cm_zone *zone, cm_time at,
+                            struct cm_arena *arena)
+{
+        cm_date date = cm_zone_date(zone, at);
+        int year, month, day;
+
+        cm_date_to_civil(date, &year, &month, &day);
+        return cm_arena_printf(arena, p->date, p->weekdays[((int64_t)date % 7 + 11) % 7], day,
+                               p->months[month - 1], year);
+}
+
+struct cm_str mail_text_time(struct cm_str language, const struct cm_zone *zone, cm_time at,
+                             struct cm_arena *arena)
+{
+        return cm_arena_printf(arena, "%s, %s", clock_of(zone, at, arena).data,
+                               day_of(phrases_of(language), zone, at, arena).data);
 }
 
 static void add_due(struct cm_buf *out, const struct phrases *p, const struct delivery_job *job,
                     const struct cm_zone *zone, struct cm_arena *arena)
 {
-        cm_date date = cm_zone_date(zone, job->nominal_at);
-        char wall[CM_TIME_TEXT_SIZE];
-        int year, month, day;
-        struct cm_str clock, day_text;
-
-        cm_date_to_civil(date, &year, &month, &day);
-        cm_time_format(cm_zone_wall(zone, job->nominal_at), wall);
-        clock = cm_arena_printf(arena, "%.5s", wall + 11);
-        day_text = cm_arena_printf(arena, p->date, p->weekdays[((int64_t)date % 7 + 11) % 7], day,
-                                   p->months[month - 1], year);
-        cm_buf_printf(out, p->due, clock.data, day_text.data, CM_STR_ARG(job->timezone));
+        cm_buf_printf(out, p->due, clock_of(zone, job->nominal_at, arena).data,
+                      day_of(p, zone, job->nominal_at, arena).data, CM_STR_ARG(job->timezone));
         cm_buf_add_char(out, '\n');
 }
 

@@ -9,3 +9,8 @@ struct mail_text {
 };
 void mail_text_write(const struct delivery_job *job, const struct cm_zone *zone,
                      struct cm_arena *arena, struct mail_text *text_r);
+
+bool mail_text_is_hebrew(struct cm_str language);
+/* "08:30, Monday, 2 March 2026", on the zone's clocks. */
+struct cm_str mail_text_time(struct cm_str language, const struct cm_zone *zone, cm_time at,
+                             struct cm_arena *arena);

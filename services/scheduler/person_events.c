@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "events.h"
+#include "mail_store.h"
 #include "schedule_store.h"
 #include "service/user_refs.h"
 #include "zone_sweep.h"
@@ -86,6 +87,9 @@ static const struct cm_pg_statement erase[] = {
         { .name = "erase_deliveries",
           .writes = true,
           .sql = "DELETE FROM deliveries WHERE user_id = $1::uuid" },
+        { .name = "erase_mails",
+          .writes = true,
+          .sql = "DELETE FROM mails WHERE user_id = $1::uuid" },
         { .name = "erase_occurrences",
           .writes = true,
           .sql = "DELETE FROM occurrences WHERE user_id = $1::uuid" },
@@ -111,9 +115,20 @@ static int on_erased(struct cm_delivery *delivery, const void *fact)
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
+/* ---- mail about the account */
+
+/* mail.requested. The daemon hears of the row from the database, and sends. */
+static int on_mail(struct cm_delivery *delivery, const void *fact)
+{
+        int r = mail_store_keep(delivery->tx, &delivery->event->subject, fact);
+
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
 const struct cm_subscription scheduler_subscriptions[] = {
         { STREAM_AUTH, EVENT_USER_CREATED, &user_ref_schema, on_user },
         { STREAM_AUTH, EVENT_USER_UPDATED, &user_ref_schema, on_user },
         { STREAM_AUTH, EVENT_USER_ERASED, &user_erased_schema, on_erased },
+        { STREAM_AUTH, EVENT_MAIL_REQUESTED, &mail_requested_schema, on_mail },
         { NULL, NULL, NULL, NULL },
 };

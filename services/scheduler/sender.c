@@ -17,8 +17,6 @@
  * again (the server's answer was lost, the sender died before it could say so) is the same message,
  * and a server that looks at ids delivers it once.
  */
-#define STORE_TIME_US (10 * CM_SECOND) /* for each step at the database */
-
 static struct cm_metric sent_lateness = CM_HISTOGRAM(
         "salus_reminder_sent_lateness_seconds", "From when a message was due to its being sent");
 static struct cm_metric sent_total = CM_COUNTER("salus_reminders_sent_total", "Messages sent");
@@ -106,7 +104,7 @@ void sender_deinit(struct sender *sender)
 
 int64_t sender_lease_us(const struct sender *sender)
 {
-        return sender->scheduler->settings->smtp_timeout_us + 3 * STORE_TIME_US;
+        return sender->scheduler->settings->smtp_timeout_us + 3 * SENDER_STORE_TIME_US;
 }
 
 /* ---- one message */
@@ -204,7 +202,7 @@ static int send_to(struct errand *errand, struct cm_str to)
         mail.message = cm_buf_str(&message);
         (void)cm_fiber_set_deadline(cm_monotonic_us() + settings->smtp_timeout_us);
         r = cm_mail_send(errand->sender->mailer, &mail);
-        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_TIME_US);
+        (void)cm_fiber_set_deadline(cm_monotonic_us() + SENDER_STORE_TIME_US);
         return settle(errand, r, &mail);
 }
 
@@ -250,7 +248,7 @@ void sender_run(struct sender *sender, const struct delivery_ticket *ticket)
         int r;
 
         cm_arena_init(&errand.arena, 4096);
-        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_TIME_US);
+        (void)cm_fiber_set_deadline(cm_monotonic_us() + SENDER_STORE_TIME_US);
         r = run(&errand, ticket);
         if (r < 0)
                 cm_log(CM_LOG_WARN, "a reminder is not settled; its lease will end",

@@ -4,6 +4,7 @@
 
 /* Sends one message, from claimed to settled. */
 enum { SENDER_MAX_RETRIES = 16 };
+#define SENDER_STORE_TIME_US (10 * CM_SECOND) /* for each step at the database */
 
 struct sender {
         struct scheduler *scheduler;

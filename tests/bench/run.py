@@ -8,6 +8,7 @@ from bench import (
     rows_bus,
     rows_chat,
     rows_daemons,
+    rows_enumeration,
     rows_events,
     rows_imports,
     rows_memory,
@@ -21,7 +22,7 @@ from bench.rig import Rig
 from bench.table import show, write_tsv
 
 MODULES = (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
-           rows_scheduler, rows_chat, rows_talk)
+           rows_scheduler, rows_chat, rows_talk, rows_enumeration)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 
 

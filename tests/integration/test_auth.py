@@ -3,26 +3,14 @@
 import base64
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from support import client
-from support.client import PASSWORD, Api, new_email, problem
+from support.client import PASSWORD, Api, in_parallel, log_in, new_email, problem, registration
 from support.waiting import eventually
 
 PARALLEL = 64
-
-
-def registration(**changes) -> dict:
-    body = {"email": new_email(), "password": PASSWORD, "language": "en", "time_zone": "UTC"}
-    return {key: value for key, value in (body | changes).items() if value is not ...}
-
-
-def log_in(api: Api, email: str, password: str = PASSWORD, address: str | None = None) -> httpx.Response:
-    """Each test comes from networks of its own, so that failures of one are not counted for another."""
-    headers = {"X-Forwarded-For": address} if address else {}
-    return api.post("/v1/auth/login", json={"email": email, "password": password}, headers=headers)
 
 
 def refresh(api: Api, token: str) -> httpx.Response:
@@ -32,11 +20,6 @@ def refresh(api: Api, token: str) -> httpx.Response:
 def parts(token: str) -> list[dict]:
     """Header and claims, unverified."""
     return [json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2]]
-
-
-def in_parallel(count: int, work) -> list:
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(work, range(count)))
 
 
 @pytest.fixture

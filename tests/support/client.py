@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -46,6 +47,22 @@ def register(auth_url: str, health_url: str | None = None, *, memory_url: str | 
         answer = api.post("/v1/auth/register", json=body)
     assert answer.status_code == 201, answer.text
     return Person(answer.json(), email, auth_url, health_url, memory_url)
+
+
+def registration(**changes) -> dict:
+    body = {"email": new_email(), "password": PASSWORD, "language": "en", "time_zone": "UTC"}
+    return {key: value for key, value in (body | changes).items() if value is not ...}
+
+
+def log_in(api: Api, email: str, password: str = PASSWORD, address: str | None = None) -> httpx.Response:
+    """Each test comes from networks of its own, so that failures of one are not counted for another."""
+    headers = {"X-Forwarded-For": address} if address else {}
+    return api.post("/v1/auth/login", json={"email": email, "password": password}, headers=headers)
+
+
+def in_parallel(count: int, work) -> list:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
 
 
 def problem(answer: httpx.Response, status: int, code: str | None = None, pointer: str | None = None) -> dict:

@@ -1,12 +1,10 @@
 """Chapter 9: a reminder that is due, from the schedule to the mailbox and back to the day's summary."""
 
-import email
-import email.policy
 import os
 from datetime import UTC, datetime, timedelta
 
 from companion import Talk
-from house import DATA, bus_events, until
+from house import DATA, bus_events, mails_of, read, until
 from people import Person
 from tell import chapter, expect, expect_status, note
 
@@ -34,9 +32,9 @@ def chapter_reminder(person: Person, talks: tuple[Talk, Talk]):
 
 
 def mail(person: Person):
-    files = sorted((DATA / "mail").glob(f"*-{person.email}.eml"))
-    expect(len(files) == 1, f"one mail is in the sink: {DATA / 'mail'}/{files[0].stem if files else '?'}.txt", files)
-    message = email.message_from_bytes(files[0].read_bytes(), policy=email.policy.default)
+    files = [path for path in mails_of(person.email) if "Reminder" in read(path)["Subject"]]
+    expect(len(files) == 1, f"one reminder is in the sink: {DATA / 'mail'}/{files[0].stem if files else '?'}.txt", files)
+    message = read(files[0])
     text = message.get_content()
     note(f"  To: {message['To']} · Subject: {message['Subject']}")
     note(f"  {' · '.join(line for line in text.splitlines() if line)}")
