@@ -32,7 +32,9 @@ int code_mail_send(struct cm_request *request, const struct code_mail *mail)
         mailed_code_make(auth->login_limit.secret, mail->purpose, cm_request_arena(request), &code);
         mailed_code_insert_params(&code, mail->purpose, subject, mail->bound, mail->life_us,
                                   &code_row);
-        audit_code_mail(request, mail->action, subject, mail->reason, &audit);
+        audit_code_mail(request, mail->action,
+                        cm_uuid_is_nil(&mail->user->id) ? subject : &mail->user->id, mail->reason,
+                        &audit);
         mails_params(request,
                      &(const struct mail){
                              .template = mail->template,

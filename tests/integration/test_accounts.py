@@ -273,12 +273,44 @@ def test_a_reset_does_not_pass_by_the_status(api, box, stack):
     assert len(box(body["email"]).wait_for(3)) == 3, "who is not active gets no mail"
 
 
-def test_codes_end(private_stack):
+def test_a_reset_leaves_the_second_factor(api, box, stack):
+    body = confirmed(api, box)
+    with stack.postgres.connect("salus_auth") as database:
+        database.execute("INSERT INTO second_factors (user_id, sealed, confirmed_at) SELECT id, 'x', now() FROM users"
+                         " WHERE email_key = %s", [body["email"]])
+    accepted(forgot(api, body["email"]))
+    assert reset(api, box(body["email"]).code(2)).status_code == 204
+    answer = log_in(api, body["email"], OTHER)
+    assert answer.status_code == 202 and "ticket" in answer.json() and "access_token" not in answer.text
+
+
+def test_codes_end(api, box, stack):
+    body = registration()
+    accepted(api.post("/v1/auth/register", json=body))
+    code = box(body["email"]).code()
+    with stack.postgres.connect("salus_auth") as database:
+        database.execute("UPDATE mailed_codes SET expires_at = now() WHERE subject ="
+                         " (SELECT id FROM registrations WHERE email_key = %s)", [body["email"]])
+    problem(verify(api, code), 400, "code_invalid")
+
+
+def test_what_is_over_is_cleared_up(private_stack):
     daemon = private_stack.daemon("auth", SALUS_EMAIL_VERIFICATION=None, SALUS_RESET_LIFE="1s", SALUS_VERIFICATION_LIFE="1s")
     with Api(daemon.url) as api:
         accepted(api.post("/v1/auth/register", json=registration()))
-    with private_stack.postgres.connect("salus_auth") as database:
-        eventually(lambda: database.execute("SELECT expires_at < now() FROM mailed_codes").fetchone() == (True,))
+        with private_stack.postgres.connect("salus_auth") as database:
+            digest, = database.execute("SELECT digest FROM mailed_codes").fetchone()
+            database.commit()
+
+            def expired():
+                row = database.execute("SELECT expires_at < now() FROM mailed_codes WHERE digest = %s", [digest]).fetchone()
+                database.commit()
+                return row == (True,)
+
+            eventually(expired)
+            accepted(api.post("/v1/auth/register", json=registration()))
+            rows = database.execute("SELECT digest FROM mailed_codes").fetchall()
+            assert len(rows) == 1 and rows[0][0] != digest
 
 
 # Links lead where the operator says, whatever a request claims (CVE-2023-49097 and its kind).

@@ -1,5 +1,7 @@
 """What the demo does to the house itself: looks at the bus, stops and starts servers, runs a second instance."""
 
+import email
+import email.policy
 import json
 import os
 import subprocess
@@ -59,6 +61,16 @@ def until_all_have_heard(*people: Person):
         return all(group["last-delivered-id"] == head and group["pending"] == 0 for group in groups)
 
     until(heard, "all services have heard of them", silently=True)
+
+
+# ---- mail
+def mails_of(address: str) -> list[Path]:
+    """What the sink has for somebody, oldest first."""
+    return sorted((DATA / "mail").glob(f"*-{address}.eml"))
+
+
+def read(path: Path) -> email.message.EmailMessage:
+    return email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
 
 
 # ---- servers

@@ -1,5 +1,7 @@
 """The main job of Salus in eleven chapters. scripts/demo runs it; tests/scenario/test_demo.py too."""
 
+import os
+import re
 import time
 import uuid
 from datetime import datetime, timedelta, UTC
@@ -9,7 +11,7 @@ import imports
 import outages
 import reminders
 from client import Api
-from house import SECOND, second_instance
+from house import DATA, SECOND, mails_of, read, second_instance, until
 from people import HOME, PASSWORD, PORT, Person, register
 from tell import chapter, expect, expect_status, note, saw
 
@@ -28,7 +30,30 @@ def an_account() -> Person:
     expect_status(answer, 200, f"she sets her language to Hebrew and, just landed, her time zone from {HOME} to {ABROAD}")
     me = dana.api.get("/v1/me").json
     expect((me["language"], me["time_zone"]) == ("he", ABROAD), "and reads them back", me)
+    confirmation(dana)
+    lockout()
     return dana
+
+
+def confirmation(dana: Person):
+    if "SALUS_SMTP_URL" in os.environ:
+        note("(SALUS_SMTP_URL names a mail server of yours, so the mail is not looked for here)")
+        return
+    mail, = until(lambda: mails_of(dana.email), f"a mail asks her to confirm her address: {DATA / 'mail'}/…-{dana.email}.txt")
+    code = re.search(r"^([\w-]{43})\r?$", read(mail).get_content(), re.MULTILINE)[1]
+    expect_status(Api(PORT).post("/v1/auth/verify-email", {"token": code}), 204, "she confirms it with the code of the mail")
+    expect_status(Api(PORT).post("/v1/auth/verify-email", {"token": code}), 400, "the code works once")
+
+
+def lockout():
+    noa = register("Noa")
+
+    def log_in(password: str, **device: str) -> int:
+        return Api(PORT).post("/v1/auth/login", {"email": noa.email, "password": password} | device).status
+
+    expect([log_in(f"guess {n}") for n in range(10)] == [401] * 10, "a stranger guesses her password ten times")
+    expect(log_in("the eleventh guess") == log_in(PASSWORD) == 429, "after that no password is looked at, not even the right one")
+    expect(log_in(PASSWORD, device_token=noa.device) == 200, "on the device where she was before, Noa signs in as always")
 
 
 def until_known(dana: Person):

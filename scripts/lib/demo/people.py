@@ -16,6 +16,7 @@ class Person:
         self.name = name
         self.email = email
         self.id = tokens["user"]["id"]
+        self.device = tokens["device_token"]
         self.api = Api(PORT, tokens["access_token"])
 
 
