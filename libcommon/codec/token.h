@@ -10,15 +10,15 @@
  * Access tokens: ES256 JWTs (RFC 7519, RFC 9068 `typ: at+jwt`), one algorithm, nothing negotiable.
  * A strict header check comes before the signature check: exactly alg, typ, kid. Claims on the
  * wire: iss, aud (one text each), sub, sid, tenant, jti (UUIDs), type ("patient", "doctor",
- * "admin", "institution"), scope, iat, exp and perhaps nbf (whole seconds); others are ignored. A
+ * "admin", "institution", "client"), scope, iat, exp and perhaps nbf (whole seconds); others are ignored. A
  * token is at most 4 KiB and lives at most a day.
  */
 struct cm_claims {
-        struct cm_uuid sub; /* user */
-        struct cm_uuid sid; /* session */
+        struct cm_uuid sub; /* user; of a machine its client */
+        struct cm_uuid sid; /* session; of a machine the secret that it showed */
         struct cm_uuid tenant;
         struct cm_uuid jti;
-        int32_t type;    /* 1 patient, 2 doctor, 3 admin, 4 institution */
+        int32_t type;    /* 1 patient, 2 doctor, 3 admin, 4 institution, 5 client */
         char scope[512]; /* blank-separated */
         cm_time issued_at;
         cm_time expires_at;

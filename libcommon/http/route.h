@@ -37,6 +37,7 @@ struct cm_route {
         size_t param_count;
         size_t params_size;
         const struct cm_schema *body; /* NULL: none or streamed */
+        bool form;                    /* the body is a form, not JSON: form.h */
         bool body_required;
         const struct cm_event_list *events; /* what the stream that it answers with may say */
         bool websocket;                     /* ... over a WebSocket */

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "errors.h"
+#include "http/form.h"
 #include "http/server_internal.h"
 #include "sys/log.h"
 
@@ -87,7 +88,8 @@ static bool decode_body(struct cm_request *request, const struct cm_route *route
         if (!route->body || !has_body(request))
                 return true;
         *body_r = cm_arena_alloc(&request->arena, route->body->size);
-        r = cm_schema_decode(route->body, request->body, &request->arena, *body_r, &faults);
+        r = (route->form ? cm_form_decode : cm_schema_decode)(route->body, request->body,
+                                                              &request->arena, *body_r, &faults);
         if (r == 0)
                 return true;
         if (r < 0)

@@ -114,6 +114,8 @@ def route(operation):
                    ("params_size", f"sizeof(struct {params_struct(operation)})")]
     if operation.body:
         fields.append(("body", f"&{operation.body.c_name}_schema"))
+    if operation.form:
+        fields.append(("form", "true"))
     if operation.body_required:
         fields.append(("body_required", "true"))
     if operation.events:

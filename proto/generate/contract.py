@@ -97,7 +97,7 @@ class Place:
 class Contracts:
     """The folder proto/."""
 
-    FILES = ("events.yaml", "rpc.yaml", "keys.yaml", "errors.yaml", "origins.yaml")
+    FILES = ("events.yaml", "rpc.yaml", "keys.yaml", "errors.yaml", "access.yaml", "origins.yaml")
     FOLDERS = ("http", "schemas", "settings", "generate")
 
     def __init__(self, folder):

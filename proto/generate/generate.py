@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 
+import access
 import c_routes
 import c_schemas
 import events
@@ -49,11 +50,12 @@ class Model:
         self.help_lines = help_lines.load(self.root)
         self.settings = tables.load_settings(self.contracts)
         self.services = [name.split("/")[1].removesuffix(".yaml") for name in self.contracts.files("http")]
+        self.callers = access.load_callers(self.contracts)
         self.operations, self.param_schemas, self.event_lists = {}, {}, {}
         for service in self.services:
             known = len(self.library.ordered)
             self.event_lists[service] = lists = load_event_lists(self.contracts, self.library, service)
-            self.operations[service] = load_operations(self.contracts, self.library, service, lists)
+            self.operations[service] = load_operations(self.contracts, self.library, service, lists, self.callers)
             self.param_schemas[service] = self.library.ordered[known:]
 
     def methods_of(self, service):
@@ -97,6 +99,7 @@ def build_files(model):
         "schemas.h": schemas_header(model), "schemas.c": schemas_source(model),
         "events.h": events.header(model.streams, model.events), "events.c": events.source(model.streams, model.events),
         "keys.h": keys.header(model.prefix, model.keys), "keys.c": keys.source(model.prefix, model.keys),
+        "scopes.h": access.header(model.callers),
         "errors.h": tables.errors_header(model.errors), "errors.c": tables.errors_source(model.errors),
         "settings.h": tables.settings_header(model.settings), "settings.c": tables.settings_source(model.settings),
         "chat_tools.h": tools.header(model.tools), "chat_tools.c": tools.source(model.tools),

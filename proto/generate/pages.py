@@ -1,4 +1,5 @@
 """Reference pages of docs/: API, events, calls, errors, keys, configuration. Committed; --check says when they are stale."""
+import access
 import help_lines
 from contract import notation
 
@@ -13,6 +14,7 @@ KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": 
 def pages(model):
     """path below docs/ -> text"""
     written = {f"api-{service}.md": _api(model, service) for service in model.services}
+    written["access.md"] = access.page(NOTICE, model.callers, model.operations)
     written["events.md"] = _events(model)
     written["rpc.md"] = _calls(model)
     written["errors.md"] = _errors(model)

@@ -2,13 +2,15 @@
 import re
 from dataclasses import dataclass, field
 
+from access import SCOPE, load_access
 from contract import check_origins, snake
 from schemas import Member, Schema, check_limits
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 OPERATION_KEYS = ("operationId", "summary", "description", "tags", "parameters", "requestBody", "responses",
-                  "x-scope", "x-limit", "x-idempotent", "x-stream", "x-max-body", "x-origin", "deprecated", "security",
+                  "x-scope", "x-access", "x-limit", "x-idempotent", "x-stream", "x-max-body", "x-origin", "deprecated", "security",
                   "x-event-stream", "x-websocket", "x-websocket-messages")
+FORM = "application/x-www-form-urlencoded"
 PLACES = {"path": "CM_IN_PATH", "query": "CM_IN_QUERY", "header": "CM_IN_HEADER"}
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 SIZES = {"": 1, "KiB": 2 ** 10, "MiB": 2 ** 20, "GiB": 2 ** 30}
@@ -34,12 +36,14 @@ class Operation:
     path: str
     name: str
     scope: str = None
+    access: dict = field(default_factory=dict)      # "own" -> callers that reach such things: access.py
     limit: tuple = None         # (per, count, window in µs)
     idempotent: bool = False
     streamed: bool = False
     max_body: int = 0
     params: list = field(default_factory=list)
     media: str = None
+    form: bool = False          # the body is a form (FORM), not JSON
     body: Schema = None         # decoded before the handler runs
     body_required: bool = False
     events: EventList = None    # answers with an event stream ...
@@ -76,8 +80,8 @@ def _event_list(library, place, name):
     return found
 
 
-def load_operations(contracts, library, name, lists):
-    """All operations of proto/http/<name>.yaml; `lists` are its event lists."""
+def load_operations(contracts, library, name, lists, callers):
+    """All operations of proto/http/<name>.yaml; `lists` are its event lists, `callers` those of access.yaml."""
     root = contracts.root(f"http/{name}.yaml")
     root.allow("openapi", "info", "servers", "security", "paths", "components", "tags")
     if not str(root.text("openapi", "")).startswith("3.1."):
@@ -90,6 +94,8 @@ def load_operations(contracts, library, name, lists):
             if method not in METHODS:
                 place.fail("is not supported in a path")
             operation = _operation(contracts, library, place, method, path, lists)
+            in_path = [param.name for param in operation.params if param.where == "path" and param.schema.kind == "uuid"]
+            operation.access = load_access(place, operation.scope, in_path, callers)
             if operation.name in names:
                 place.fail(f"operationId {operation.name} stands twice")
             names.add(operation.name)
@@ -104,7 +110,7 @@ def _operation(contracts, library, place, method, path, lists):
         place.at("operationId").fail("must be snake_case: it is the name of a C function")
     place.at("summary")
     operation.scope = place.text("x-scope")
-    if operation.scope is not None and not re.fullmatch(r"[a-z_]+:[a-z_*]+", operation.scope):
+    if operation.scope is not None and not re.fullmatch(SCOPE, operation.scope):
         place.at("x-scope").fail('must be like "health:write"')
     operation.idempotent = _flag(place, "x-idempotent")
     operation.streamed = _flag(place, "x-stream")
@@ -220,11 +226,14 @@ def _body(contracts, library, operation):
     media.allow("schema", "example", "examples")
     if operation.streamed:
         return
-    if not operation.media.endswith("json"):
-        media.fail("only JSON is decoded; a route that reads other media itself says x-stream: true")
+    operation.form = operation.media == FORM
+    if not operation.form and not operation.media.endswith("json"):
+        media.fail("only JSON and forms are decoded; a route that reads other media itself says x-stream: true")
     if "$ref" not in media.at("schema"):
         media.at("schema").fail("must be a $ref to a schema in schemas/")
     operation.body = library.reference(media.at("schema"))
+    if operation.form and any(m.schema.kind not in ("string", "enum", "uuid") or m.nullable for m in operation.body.members):
+        media.at("schema").fail("a form has texts only")
     check_limits(operation.body, operation.place)
 
 

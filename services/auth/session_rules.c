@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth_api.h"
+#include "scopes.h"
 
 enum { MAX_USER_AGENT = 300 };
 
@@ -11,13 +12,13 @@ const char *session_rules_scope(int32_t user_type)
 {
         switch (user_type) {
         case USER_TYPE_PATIENT:
+                return SCOPES_PATIENT;
         case USER_TYPE_DOCTOR:
-                return "chat:read chat:write health:read health:write memory:read memory:write "
-                       "profile:read profile:write schedule:read schedule:write";
+                return SCOPES_DOCTOR;
         case USER_TYPE_ADMIN:
-                return "admin:accounts profile:read profile:write";
+                return SCOPES_ADMIN;
         case USER_TYPE_INSTITUTION:
-                return "profile:read profile:write";
+                return SCOPES_INSTITUTION;
         default:
                 return "";
         }

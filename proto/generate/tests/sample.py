@@ -38,6 +38,7 @@ paths:
       operationId: thing_put
       summary: Put a thing
       x-scope: thing:write
+      x-access: { own: [person], other: [keeper] }
       x-limit: { per: user, rate: 600/min }
       x-idempotent: true
       x-max-body: 16KiB
@@ -164,6 +165,7 @@ keys:
     life: kept
     description: Facts.
 """
+ACCESS = "person: [thing:read, thing:write]\nkeeper: [thing:write]\nguest: [thing:read]\nnewcomer: [thing:begin]\n"
 ERRORS = "invalid: { status: 422, title: Not valid }\n"
 SETTINGS = """\
 SALUS_LISTEN: { type: text, help: where to listen }
@@ -171,7 +173,7 @@ SALUS_DRAIN: { type: duration, default: 10s, min: 1s, help: time at the end }
 """
 FILES = {"schemas/thing.yaml": SCHEMAS, "schemas/problem.yaml": PROBLEMS, "http/thing.yaml": HTTP, "events.yaml": EVENTS, "rpc.yaml": RPC,
          "schemas/call.yaml": CALLS,
-         "keys.yaml": KEYS, "errors.yaml": ERRORS, "settings/common.yaml": SETTINGS,
+         "keys.yaml": KEYS, "errors.yaml": ERRORS, "access.yaml": ACCESS, "settings/common.yaml": SETTINGS,
          "settings/thing.yaml": "SALUS_THING: { type: bool, default: true, help: whether }\n"}
 
 

@@ -10,6 +10,7 @@ NEW_ROUTE = """\
     get:
       operationId: more_get
       summary: More
+      x-access: { open: all }
       responses:
         "204": { description: Nothing }
         "503": { $ref: "../schemas/problem.yaml#/Unavailable" }
@@ -21,7 +22,8 @@ RESPONSE = "application/json: { schema: { $ref: \"../schemas/thing.yaml#/Thing\"
 BREAKING = [
     ("http/thing.yaml", "/v1/things/{id}", "/v2/things/{id}", "PUT /v1/things/{id}: is gone"),
     ("http/thing.yaml", "    put:", "    patch:", "PUT /v1/things/{id}: is gone"),
-    ("http/thing.yaml", "x-scope: thing:write", "x-scope: thing:admin", "the scope was thing:write, is thing:admin"),
+    ("http/thing.yaml", "x-scope: thing:write\n      x-access: { own: [person], other: [keeper] }",
+     "x-scope: thing:read\n      x-access: { own: [person, guest] }", "the scope was thing:write, is thing:read"),
     ("http/thing.yaml", "x-idempotent: true", "x-idempotent: false", "does not honour Idempotency-Key any more"),
     ("http/thing.yaml", "x-max-body: 16KiB", "x-max-body: 8KiB", "x-max-body was 16384, is 8192"),
     ("http/thing.yaml", "content: { application/json: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\"",

@@ -93,6 +93,20 @@ CHANGES = [
     ("http/thing.yaml", "      summary: Put a thing\n", "", "`summary` is missing"),
     ("http/thing.yaml", "    put:", "    trace:", "trace: is not supported"),
     ("http/thing.yaml", "x-scope: thing:write", "x-scope: write", "x-scope: must be like"),
+    ("http/thing.yaml", "      x-access: { own: [person], other: [keeper] }\n", "", "`x-access` is missing"),
+    ("http/thing.yaml", "{ own: [person], other: [keeper] }", "{}", "x-access: names nobody"),
+    ("http/thing.yaml", "other: [keeper]", "others: [keeper]", "x-access/others: is not supported here"),
+    ("http/thing.yaml", "other: [keeper]", "other: [stranger]", "x-access/other/0: is no caller"),
+    ("http/thing.yaml", "other: [keeper]", "other: [newcomer]", "x-access/other/0: is no caller"),
+    ("http/thing.yaml", "other: [keeper]", "other: [keeper, guest]", "x-access: and the scope thing:write disagree about guest"),
+    ("http/thing.yaml", ", other: [keeper]", "", "x-access: and the scope thing:write disagree about keeper"),
+    ("http/thing.yaml", "own: [person], other: [keeper]", "open: [person, keeper]", "the path names a thing (id)"),
+    ("http/thing.yaml", "own: [person]", "open: [person]", "so it stands alone"),
+    ("http/thing.yaml", "x-scope: thing:write", "x-scope: thing:begin", "disagree about keeper, person"),
+    ("access.yaml", "guest: [thing:read]", "guest: [read]", 'guest/0: must be like "health:write"'),
+    ("access.yaml", "guest: [thing:read]", "guest: [thing:read, thing:read]", "guest: names a scope twice"),
+    ("http/thing.yaml", "application/json: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\"",
+     "application/x-www-form-urlencoded: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\"", "a form has texts only"),
     ("http/thing.yaml", "rate: 600/min", "rate: many", "x-limit/rate: must be like"),
     ("http/thing.yaml", "per: user", "per: planet", "x-limit/per: must be user or address"),
     ("http/thing.yaml", "x-idempotent: true", "x-idempotent: maybe", "x-idempotent: must be true or false"),
@@ -105,7 +119,7 @@ CHANGES = [
     ("http/thing.yaml", "{ type: string, maxLength: 20 }", "{ type: string }", "needs maxLength"),
     ("http/thing.yaml", "maxItems: 3, ", "", "needs maxItems"),
     ("http/thing.yaml", "application/json: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\" } }",
-     "text/plain: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\" } }", "only JSON is decoded"),
+     "text/plain: { schema: { $ref: \"../schemas/thing.yaml#/ThingInput\" } }", "only JSON and forms are decoded"),
     ("http/thing.yaml", "{ $ref: \"../schemas/thing.yaml#/ThingInput\" }", "{ type: object }", "must be a $ref"),
     ("http/thing.yaml", "schemas/thing.yaml#/ThingInput", "schemas/thing.yaml#/Nothing", "which is not there"),
     ("http/thing.yaml", "        \"200\": { description: Done, content: { application/json: { schema: { $ref: "
@@ -165,6 +179,7 @@ def test_change(folder, file, old, new, said):
 
 def test_an_open_route_has_no_limit_per_user(folder):
     folder.replace("http/thing.yaml", "      x-scope: thing:write\n", "")
+    folder.replace("http/thing.yaml", "{ own: [person], other: [keeper] }", "{ open: all }")
     assert "an open route knows no user" in folder.refusal()
 
 

@@ -27,6 +27,7 @@ STREAM = """\
     get:
       operationId: story_follow
       summary: Follow a story
+      x-access: { open: all }
       x-event-stream: story
       responses:
         "200": { description: Events, content: { text/event-stream: {} } }
@@ -36,6 +37,7 @@ SOCKET = """\
     get:
       operationId: story_socket
       summary: Follow stories
+      x-access: { open: all }
       x-websocket: story
       x-websocket-messages: { $ref: "../schemas/thing.yaml#/ThingInput" }
       responses:
