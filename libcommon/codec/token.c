@@ -23,8 +23,8 @@
 #define LIFE_MAX_S   (24 * 3600)
 #define TIME_MAX_S   INT64_C(253402300799) /* the end of year 9999 */
 
-static const char *const type_names[] = { NULL, "patient", "doctor", "admin", "institution",
-                                          "client" };
+static const char *const type_names[] = { NULL,    "patient",     "doctor",
+                                          "admin", "institution", "client" };
 
 const char *cm_token_outcome_name(int outcome)
 {

@@ -10,8 +10,8 @@
  * Access tokens: ES256 JWTs (RFC 7519, RFC 9068 `typ: at+jwt`), one algorithm, nothing negotiable.
  * A strict header check comes before the signature check: exactly alg, typ, kid. Claims on the
  * wire: iss, aud (one text each), sub, sid, tenant, jti (UUIDs), type ("patient", "doctor",
- * "admin", "institution", "client"), scope, iat, exp and perhaps nbf (whole seconds); others are ignored. A
- * token is at most 4 KiB and lives at most a day.
+ * "admin", "institution", "client"), scope, iat, exp and perhaps nbf (whole seconds); others are
+ * ignored. A token is at most 4 KiB and lives at most a day.
  */
 struct cm_claims {
         struct cm_uuid sub; /* user; of a machine its client */

@@ -13,10 +13,9 @@ struct grant {
         uint8_t has_scope;
 };
 
-static const struct cm_schema text_schema = { .name = "text",
-                                              .type = CM_TYPE_STRING,
-                                              .size = sizeof(struct cm_str),
-                                              .max_len = 20 };
+static const struct cm_schema text_schema = {
+        .name = "text", .type = CM_TYPE_STRING, .size = sizeof(struct cm_str), .max_len = 20
+};
 static const struct cm_member members[] = {
         { "grant_type", &text_schema, offsetof(struct grant, type), CM_NO_OFFSET, true, false,
           false },

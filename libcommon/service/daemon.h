@@ -18,6 +18,7 @@
  */
 struct guard;
 struct user_ref_cache;
+struct flags;
 struct cm_relay;
 struct cm_consumer;
 struct cm_rpc_server;
@@ -33,6 +34,7 @@ struct worker {
         struct guard *guard;
         struct cm_map *leases; /* guard_limit.c: requests of people that were counted in advance */
         struct user_ref_cache *refs;
+        struct flags *flags;
         struct cm_relay *relay;       /* the first worker's */
         struct cm_consumer *consumer; /* likewise */
         struct cm_progress relaying;

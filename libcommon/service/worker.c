@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "service/daemon.h"
+#include "service/flags_internal.h"
 #include "service/guard.h"
 #include "service/user_refs_internal.h"
 #include "sys/log.h"
@@ -243,6 +244,8 @@ static void life(void *arg)
         cm_group_init(&group);
         r = guard_start(worker->guard, &group);
         if (!r)
+                r = flags_start(worker);
+        if (!r)
                 r = bus_check(worker, &group);
         if (!r)
                 r = start(worker);
@@ -367,6 +370,7 @@ static int open_all(struct worker *worker)
                 return r;
         worker->guard = guard_new(worker);
         worker->refs = user_ref_cache_new();
+        worker->flags = flags_new();
         worker->tick = cm_timer_new(worker->public.loop, on_tick, worker);
         cm_cond_init(&worker->never);
         return 0;
@@ -381,6 +385,7 @@ static void close_all(struct worker *worker)
         cm_server_free(&worker->server);
         guard_free(&worker->guard);
         user_ref_cache_free(&worker->refs);
+        flags_free(&worker->flags);
         cm_cache_free(&w->cache);
         cm_rpc_free(&w->rpc);
         cm_signals_free(&w->signals);

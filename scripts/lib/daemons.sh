@@ -22,7 +22,7 @@ daemon_settings() {
   fi
   case $service in
   auth)
-    daemon_env+=("SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys"
+    daemon_env+=("ADMIN_PASSWORD_FILE=$SECRETS/auth/admin_password" "SALUS_PASSWORD_PEPPER_FILE=$SECRETS/auth/password_pepper" "SALUS_SEAL_KEYS_FILE=$SECRETS/auth/seal_keys"
       "SALUS_CONTACT_KEYS_FILE=$SECRETS/contact_keys")
     # Whoever tries things out is signed in at once, and finds the mail in the sink.
     daemon_env+=("SALUS_EMAIL_VERIFICATION=${SALUS_EMAIL_VERIFICATION:-optional}")

@@ -38,6 +38,7 @@ make_all_secrets() {
     put_secret "$service/redis_cache_url" "$(redis_url "salus-$service" "$PORT_CACHE")"
   done
   make_secret auth/password_pepper
+  make_secret auth/admin_password 16
   for store in auth/seal_keys scheduler/seal_keys contact_keys; do
     [[ -s $SECRETS/$store ]] || put_secret "$store" "k1:$(random_base64url 32)"
   done

@@ -2,7 +2,7 @@
 
 #include "codec/text.h"
 
-enum { MAX_PREFERENCES = 16384 };
+enum { MAX_PREFERENCES = 16384, MAX_PRIVACY = 4096 };
 
 void account_rules_ref(const struct user *user, struct user_ref *ref_r)
 {
@@ -15,6 +15,8 @@ void account_rules_ref(const struct user *user, struct user_ref *ref_r)
                 .status = user->status,
                 .version = user->version,
                 .changed_at = user->updated_at,
+                .reference_id = user->reference_id,
+                .has_reference_id = user->has_reference_id,
         };
 }
 
@@ -54,32 +56,66 @@ static bool change_required(struct cm_str *text, struct cm_str given, uint8_t gi
         return true;
 }
 
-static bool change_preferences(struct user *user, const struct user_patch *patch,
-                               struct cm_str merged)
+static bool change_object(struct cm_str *object, struct cm_str merged, uint8_t given_has)
 {
-        if (patch->has_preferences == CM_NULL)
+        if (given_has == CM_NULL)
                 merged = CM_STR("{}");
-        if (cm_str_equal(user->preferences, merged))
+        if (cm_str_equal(*object, merged))
                 return false;
-        user->preferences = merged;
+        *object = merged;
         return true;
+}
+
+bool account_rules_is_plain(struct cm_str name)
+{
+        for (size_t i = 0; i < name.len; i++) {
+                char c = name.data[i];
+
+                if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
+                    c != '-')
+                        return false;
+        }
+        return true;
+}
+
+static bool is_phone_number(struct cm_str number)
+{
+        for (size_t i = 1; i < number.len; i++)
+                if (number.data[i] < '0' || number.data[i] > '9')
+                        return false;
+        return number.data[0] == '+' && number.data[1] != '0';
+}
+
+static int look_at(const struct user_patch *patch, const struct account_merge *merged)
+{
+        if (patch->has_avatar_url == CM_PRESENT &&
+            !cm_str_starts(patch->avatar_url, CM_STR("https://")))
+                return ACCOUNT_AVATAR_NOT_HTTPS;
+        if (merged->preferences.len > MAX_PREFERENCES)
+                return ACCOUNT_PREFERENCES_TOO_LARGE;
+        if (merged->privacy_settings.len > MAX_PRIVACY)
+                return ACCOUNT_PRIVACY_TOO_LARGE;
+        if (patch->has_username == CM_PRESENT && !account_rules_is_plain(patch->username))
+                return ACCOUNT_USERNAME_BAD;
+        if (patch->has_phone_number == CM_PRESENT && !is_phone_number(patch->phone_number))
+                return ACCOUNT_PHONE_BAD;
+        return 0;
 }
 
 #define CHANGE_OPTIONAL(member)                                                                    \
         change_optional(&user->member, &user->has_##member, patch->member, patch->has_##member)
 #define CHANGE_REQUIRED(member) change_required(&user->member, patch->member, patch->has_##member)
 
-int account_rules_change(struct user *user, const struct user_patch *patch, struct cm_str merged,
-                         cm_time now)
+int account_rules_change(struct user *user, const struct user_patch *patch,
+                         const struct account_merge *merged, cm_time now)
 {
         bool changed = false;
+        int r = look_at(patch, merged);
 
-        if (patch->has_avatar_url == CM_PRESENT &&
-            !cm_str_starts(patch->avatar_url, CM_STR("https://")))
-                return ACCOUNT_AVATAR_NOT_HTTPS;
-        if (merged.len > MAX_PREFERENCES)
-                return ACCOUNT_PREFERENCES_TOO_LARGE;
-
+        if (r)
+                return r;
+        changed |= CHANGE_OPTIONAL(username);
+        changed |= CHANGE_OPTIONAL(phone_number);
         changed |= CHANGE_OPTIONAL(display_name);
         changed |= CHANGE_OPTIONAL(first_name);
         changed |= CHANGE_OPTIONAL(full_name);
@@ -87,7 +123,9 @@ int account_rules_change(struct user *user, const struct user_patch *patch, stru
         changed |= CHANGE_OPTIONAL(avatar_url);
         changed |= CHANGE_REQUIRED(language);
         changed |= CHANGE_REQUIRED(time_zone);
-        changed |= change_preferences(user, patch, merged);
+        changed |= change_object(&user->preferences, merged->preferences, patch->has_preferences);
+        changed |= change_object(&user->privacy_settings, merged->privacy_settings,
+                                 patch->has_privacy_settings);
         if (!changed)
                 return ACCOUNT_UNCHANGED;
         user->version++;

@@ -19,11 +19,23 @@ enum account_change {
         ACCOUNT_UNCHANGED = 1,
         ACCOUNT_AVATAR_NOT_HTTPS,
         ACCOUNT_PREFERENCES_TOO_LARGE,
+        ACCOUNT_PRIVACY_TOO_LARGE,
+        ACCOUNT_USERNAME_BAD,
+        ACCOUNT_PHONE_BAD,
+};
+
+/* Of a to z, digits, '.', '_' and '-' only: a name that people and programs write alike. */
+bool account_rules_is_plain(struct cm_str name);
+
+/* The members of an account that are merged one by one: patches, or what comes of them. */
+struct account_merge {
+        struct cm_str preferences;
+        struct cm_str privacy_settings;
 };
 
 /*
- * Applies a merge patch; `merged` are the preferences after it. On 0 the user has the next version
- * and the time of the change; on an outcome it must not be stored.
+ * Applies a merge patch; `merged` is what comes of its parts that are merged. On 0 the user has the
+ * next version and the time of the change; on an outcome it must not be stored.
  */
-int account_rules_change(struct user *user, const struct user_patch *patch, struct cm_str merged,
-                         cm_time now);
+int account_rules_change(struct user *user, const struct user_patch *patch,
+                         const struct account_merge *merged, cm_time now);

@@ -17,9 +17,16 @@ static struct user dana(void)
                 .language = CM_STR("en"),
                 .time_zone = CM_STR("UTC"),
                 .preferences = CM_STR("{\"units\": \"metric\"}"),
+                .privacy_settings = CM_STR("{}"),
                 .version = 4,
                 .updated_at = 100,
         };
+}
+
+/* Nothing was merged. */
+static struct account_merge as_is(const struct user *user)
+{
+        return (struct account_merge){ user->preferences, user->privacy_settings };
 }
 
 #define SET(member, text) .member = CM_STR(text), .has_##member = CM_PRESENT
@@ -44,6 +51,14 @@ static void changes(void **state)
                 { "the same language", { SET(language, "en") }, ACCOUNT_UNCHANGED },
                 { "time zone", { SET(time_zone, "Asia/Jerusalem") }, 0 },
                 { "no preferences", { CLEAR(preferences) }, 0 },
+                { "a username", { SET(username, "dana.levi-7_x") }, 0 },
+                { "a username in capitals", { SET(username, "Dana") }, ACCOUNT_USERNAME_BAD },
+                { "a username with a blank", { SET(username, "da na") }, ACCOUNT_USERNAME_BAD },
+                { "a phone number", { SET(phone_number, "+972501234567") }, 0 },
+                { "a local number", { SET(phone_number, "0501234567") }, ACCOUNT_PHONE_BAD },
+                { "a country zero", { SET(phone_number, "+0501234567") }, ACCOUNT_PHONE_BAD },
+                { "letters", { SET(phone_number, "+9725CALLME") }, ACCOUNT_PHONE_BAD },
+                { "no privacy settings, of none", { CLEAR(privacy_settings) }, ACCOUNT_UNCHANGED },
                 { "picture", { SET(avatar_url, "https://example.org/a.png") }, 0 },
                 { "http picture",
                   { SET(avatar_url, "http://example.org/a.png") },
@@ -56,7 +71,8 @@ static void changes(void **state)
         (void)state;
         for (size_t i = 0; i < CM_COUNT(rows); i++) {
                 struct user user = dana();
-                int r = account_rules_change(&user, &rows[i].patch, user.preferences, 200);
+                const struct account_merge merged = as_is(&user);
+                int r = account_rules_change(&user, &rows[i].patch, &merged, 200);
 
                 if (r != rows[i].expected)
                         fail_msg("%s: %d instead of %d", rows[i].what, r, rows[i].expected);
@@ -69,9 +85,10 @@ static void keeps_what_is_left_out(void **state)
 {
         const struct user_patch patch = { SET(language, "he") };
         struct user user = dana();
+        const struct account_merge merged = as_is(&user);
 
         (void)state;
-        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 200), 0);
+        assert_int_equal(account_rules_change(&user, &patch, &merged, 200), 0);
         assert_string_equal(user.language.data, "he");
         assert_string_equal(user.display_name.data, "Dana");
         assert_string_equal(user.time_zone.data, "UTC");
@@ -82,9 +99,10 @@ static void clears(void **state)
 {
         const struct user_patch patch = { CLEAR(display_name), CLEAR(preferences) };
         struct user user = dana();
+        const struct account_merge merged = as_is(&user);
 
         (void)state;
-        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 200), 0);
+        assert_int_equal(account_rules_change(&user, &patch, &merged, 200), 0);
         assert_int_equal(user.has_display_name, CM_ABSENT);
         assert_null(user.display_name.data);
         assert_string_equal(user.preferences.data, "{}");
@@ -94,27 +112,38 @@ static void time_does_not_go_back(void **state)
 {
         const struct user_patch patch = { SET(language, "he") };
         struct user user = dana();
+        const struct account_merge merged = as_is(&user);
 
         (void)state;
-        assert_int_equal(account_rules_change(&user, &patch, user.preferences, 50), 0);
+        assert_int_equal(account_rules_change(&user, &patch, &merged, 50), 0);
         assert_int_equal(user.updated_at, 100);
         assert_int_equal(user.version, 5);
 }
 
-static void preferences_have_a_limit(void **state)
+static void objects_have_a_limit(void **state)
 {
         static char big[16385];
+        static const struct {
+                size_t preferences, privacy;
+                int expected;
+        } rows[] = {
+                { 16384, 2, 0 },
+                { 16385, 2, ACCOUNT_PREFERENCES_TOO_LARGE },
+                { 2, 4096, 0 },
+                { 2, 4097, ACCOUNT_PRIVACY_TOO_LARGE },
+        };
         const struct user_patch patch = { .has_preferences = CM_PRESENT };
-        struct user user = dana();
 
         (void)state;
         memset(big, ' ', sizeof(big));
-        big[0] = '{';
-        big[16383] = '}';
-        assert_int_equal(account_rules_change(&user, &patch, (struct cm_str){ big, 16384 }, 200),
-                         0);
-        assert_int_equal(account_rules_change(&user, &patch, (struct cm_str){ big, 16385 }, 200),
-                         ACCOUNT_PREFERENCES_TOO_LARGE);
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct user user = dana();
+                const struct account_merge merged = { { big, rows[i].preferences },
+                                                      { big, rows[i].privacy } };
+
+                assert_int_equal(account_rules_change(&user, &patch, &merged, 200),
+                                 rows[i].expected);
+        }
 }
 
 static void passwords_that_are_the_address(void **state)
@@ -162,7 +191,7 @@ int main(void)
                 cmocka_unit_test(keeps_what_is_left_out),
                 cmocka_unit_test(clears),
                 cmocka_unit_test(time_does_not_go_back),
-                cmocka_unit_test(preferences_have_a_limit),
+                cmocka_unit_test(objects_have_a_limit),
                 cmocka_unit_test(passwords_that_are_the_address),
                 cmocka_unit_test(ref_has_what_others_need),
         };

@@ -7,8 +7,9 @@ static const struct cm_pg_scope service_scope = { .role = "service" };
 #define USER_COLUMNS                                                                               \
         "id, tenant_id, user_type, status, email, display_name, first_name, full_name, bio,"       \
         " avatar_url, language, time_zone, preferences, version, created_at, updated_at,"          \
-        " email_verified_at"
-enum { USER_COLUMN_COUNT = 17 };
+        " email_verified_at, username, phone_number, reference_id, privacy_settings,"              \
+        " password_must_change"
+enum { USER_COLUMN_COUNT = 22 };
 
 static struct cm_str text_at(const struct cm_pg_result *rows, struct cm_arena *arena, int column)
 {
@@ -37,12 +38,19 @@ static void read_user(const struct cm_pg_result *rows, struct cm_arena *arena, s
                 .version = cm_pg_int(rows, 0, 13),
                 .created_at = cm_pg_time(rows, 0, 14),
                 .updated_at = cm_pg_time(rows, 0, 15),
+                .reference_id = cm_pg_uuid(rows, 0, 19),
+                .has_reference_id = cm_pg_is_null(rows, 0, 19) ? CM_ABSENT : CM_PRESENT,
+                .privacy_settings = cm_arena_str(arena, cm_pg_jsonb(rows, 0, 20)),
+                .password_must_change = cm_pg_bool(rows, 0, 21),
+                .has_password_must_change = cm_pg_bool(rows, 0, 21) ? CM_PRESENT : CM_ABSENT,
         };
         read_optional(rows, arena, 5, &user_r->display_name, &user_r->has_display_name);
         read_optional(rows, arena, 6, &user_r->first_name, &user_r->has_first_name);
         read_optional(rows, arena, 7, &user_r->full_name, &user_r->has_full_name);
         read_optional(rows, arena, 8, &user_r->bio, &user_r->has_bio);
         read_optional(rows, arena, 9, &user_r->avatar_url, &user_r->has_avatar_url);
+        read_optional(rows, arena, 17, &user_r->username, &user_r->has_username);
+        read_optional(rows, arena, 18, &user_r->phone_number, &user_r->has_phone_number);
         if (cm_pg_is_null(rows, 0, 16))
                 return;
         user_r->email_verified_at = cm_pg_time(rows, 0, 16);
@@ -142,30 +150,40 @@ int account_store_read(struct cm_pg *pg, struct cm_arena *arena, const struct cm
 static const struct cm_pg_statement account_lock = {
         .name = "account_lock",
         .sql = "SELECT " USER_COLUMNS ", CASE WHEN $2::jsonb IS NULL THEN preferences"
-               "   ELSE json_merge_patch(preferences, $2::jsonb) END"
+               "   ELSE json_merge_patch(preferences, $2::jsonb) END,"
+               " CASE WHEN $3::jsonb IS NULL THEN privacy_settings"
+               "   ELSE json_merge_patch(privacy_settings, $3::jsonb) END"
                " FROM users WHERE id = $1::uuid AND status = 1 FOR NO KEY UPDATE",
 };
 
+static void put_patch(struct cm_pg_params *params, struct cm_str patch)
+{
+        if (patch.data)
+                cm_pg_put_jsonb(params, patch);
+        else
+                cm_pg_put_null(params);
+}
+
 int account_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *user_id,
-                       struct cm_str preferences_patch, struct user *user_r,
-                       struct cm_str *merged_r)
+                       const struct account_merge *patches, struct user *user_r,
+                       struct account_merge *merged_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
         int r;
 
         cm_pg_put_uuid(&params, user_id);
-        if (preferences_patch.data)
-                cm_pg_put_jsonb(&params, preferences_patch);
-        else
-                cm_pg_put_null(&params);
+        put_patch(&params, patches->preferences);
+        put_patch(&params, patches->privacy_settings);
         r = cm_pg_tx_query(tx, &account_lock, &params, &rows);
         if (r)
                 return no_outcome(r);
         if (!rows.rows)
                 return ACCOUNT_NOT_FOUND;
         read_user(&rows, arena, user_r);
-        *merged_r = cm_arena_str(arena, cm_pg_jsonb(&rows, 0, USER_COLUMN_COUNT));
+        merged_r->preferences = cm_arena_str(arena, cm_pg_jsonb(&rows, 0, USER_COLUMN_COUNT));
+        merged_r->privacy_settings =
+                cm_arena_str(arena, cm_pg_jsonb(&rows, 0, USER_COLUMN_COUNT + 1));
         return 0;
 }
 
@@ -176,13 +194,15 @@ static const struct cm_pg_statement account_update = {
                "$4::text,"
                "   bio = $5::text, avatar_url = $6::text, language = $7::text, time_zone = "
                "$8::text,"
-               "   preferences = $9::jsonb, version = $10::int8, updated_at = $11::timestamptz"
+               "   preferences = $9::jsonb, version = $10::int8, updated_at = $11::timestamptz,"
+               "   username = $12::text, phone_number = $13::text, privacy_settings = $14::jsonb"
                " WHERE id = $1::uuid",
 };
 
 int account_store_update(struct cm_pg_tx *tx, const struct user *user)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
 
         cm_pg_put_uuid(&params, &user->id);
         cm_pg_put_text(&params, user->display_name);
@@ -195,7 +215,11 @@ int account_store_update(struct cm_pg_tx *tx, const struct user *user)
         cm_pg_put_jsonb(&params, user->preferences);
         cm_pg_put_int8(&params, user->version);
         cm_pg_put_time(&params, user->updated_at);
-        return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
+        cm_pg_put_text(&params, user->username);
+        cm_pg_put_text(&params, user->phone_number);
+        cm_pg_put_jsonb(&params, user->privacy_settings);
+        r = cm_pg_tx_query(tx, &account_update, &params, NULL);
+        return r == CM_PG_DUPLICATE ? ACCOUNT_USERNAME_TAKEN : no_outcome(r);
 }
 
 static const struct cm_pg_statement account_verified = {
@@ -243,7 +267,8 @@ int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
 static const struct cm_pg_statement account_set_password = {
         .name = "account_set_password",
         .writes = true,
-        .sql = "UPDATE users SET password_hash = $2::text WHERE id = $1::uuid",
+        .sql = "UPDATE users SET password_hash = $2::text, password_must_change = false"
+               " WHERE id = $1::uuid",
 };
 
 int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,

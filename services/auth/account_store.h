@@ -1,6 +1,7 @@
 #pragma once
 #include <stdbool.h>
 
+#include "account_rules.h"
 #include "auth_api.h"
 #include "base/arena.h"
 #include "base/attr.h"
@@ -8,7 +9,10 @@
 
 /* The users table. `struct user` of the contract is also the record. */
 
-enum account_outcome { ACCOUNT_NOT_FOUND = 1 };
+enum account_outcome {
+        ACCOUNT_NOT_FOUND = 1,
+        ACCOUNT_USERNAME_TAKEN = 20, /* beyond those of account_rules.h */
+};
 
 /* For a flight: a new account; no row comes back. */
 extern const struct cm_pg_statement account_store_insert;
@@ -30,12 +34,12 @@ int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct c
 int account_store_read(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user_id,
                        struct user *user_r) CM_MUST_CHECK;
 
-/* Inside a change: the account under its row's lock, and its preferences with `patch` (absent:
- * none) merged into them. */
+/* Inside a change: the account under its row's lock, and what comes of merging `patches` (absent:
+ * none) into it. */
 int account_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *user_id,
-                       struct cm_str preferences_patch, struct user *user_r,
-                       struct cm_str *merged_r) CM_MUST_CHECK;
-/* Writes the profile with its new version. */
+                       const struct account_merge *patches, struct user *user_r,
+                       struct account_merge *merged_r) CM_MUST_CHECK;
+/* Writes the profile with its new version. 0, ACCOUNT_USERNAME_TAKEN or an error. */
 int account_store_update(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
 
 /* Writes that the address was confirmed, with the account's new version. */
@@ -46,7 +50,7 @@ int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
                                    const struct cm_uuid *user_id,
                                    struct credentials *credentials_r) CM_MUST_CHECK;
 
-/* Sets the password of the account under this lock. */
+/* Sets the password of the account under this lock; it has not to be changed any more. */
 int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,
                                struct cm_str password_hash) CM_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 #include "announcements.h"
 
 #include "base/error.h"
+#include "flag_signals.h"
 #include "keys.h"
 #include "session_rules.h"
 #include "session_store.h"
@@ -78,7 +79,7 @@ static int announce_all(struct auth *auth, struct cm_arena *arena)
                 r = session_store_ended(auth->worker->pg, arena, life_us, &ended, &count);
         for (size_t i = 0; !r && i < count; i++)
                 r = announce_session(auth, arena, &ended[i].id, ended[i].ended_at + life_us);
-        return r;
+        return r ? r : flag_signals_send(auth, arena, NULL);
 }
 
 /* As long as Redis is there it is tried again; when Redis goes, its return starts the next try. */
@@ -108,6 +109,12 @@ static void announce(struct auth *auth)
                 cm_log(CM_LOG_ERROR, "nothing announced: no fiber", CM_F_ERROR(r));
 }
 
+void announcements_repeat(struct auth *auth)
+{
+        if (cm_redis_is_ready(auth->worker->bus))
+                announce(auth);
+}
+
 void announce_ended_session(struct auth *auth, struct cm_arena *arena,
                             const struct cm_uuid *session_id, cm_time ended_at)
 {
@@ -117,8 +124,7 @@ void announce_ended_session(struct auth *auth, struct cm_arena *arena,
                 return;
         cm_log(CM_LOG_WARN, "the end of a session is not announced yet",
                CM_F_UUID("session", *session_id), CM_F_ERROR(r));
-        if (cm_redis_is_ready(auth->worker->bus))
-                announce(auth);
+        announcements_repeat(auth);
 }
 
 /* A server that is emptied keeps its connections, and nobody reconnects. */

@@ -2,13 +2,15 @@
 #include "auth.h"
 
 /*
- * What all services must know at once, over Redis: the public keys of access tokens and the
- * sessions that have ended. PostgreSQL remembers both; Redis is told again each time it comes back,
- * and when it is found without keys, because it may have lost them.
+ * What all services must know at once, over Redis: the public keys of access tokens, the
+ * sessions that have ended, and feature flags. PostgreSQL remembers them; Redis is told again each
+ * time it comes back, and when it is found without keys, because it may have lost them.
  */
 
 /* Tells Redis now, at each reconnection, and when it has lost its data meanwhile. */
 void announcements_start(struct auth *auth);
+/* The same in the background, because something could not be told; nothing while Redis is gone. */
+void announcements_repeat(struct auth *auth);
 /* Waits until nothing is being told any more. */
 void announcements_stop(struct auth *auth);
 

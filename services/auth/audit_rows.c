@@ -120,3 +120,36 @@ void audit_invited(struct cm_request *request, const struct cm_uuid *invitation,
 
         cm_audit_params(request, &entry, params);
 }
+
+void audit_admin_on(struct cm_request *request, const char *action, struct cm_str target,
+                    struct cm_str reason, struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .action = action,
+                .target = target,
+                .outcome = "done",
+                .reason = reason.data ? cm_arena_str(cm_request_arena(request), reason).data : NULL,
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_admin(struct cm_request *request, const char *action, const struct cm_uuid *target_id,
+                 struct cm_str reason, struct cm_pg_params *params)
+{
+        audit_admin_on(request, action, target(request, target_id), reason, params);
+}
+
+void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
+                        struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = is_granted ? client : NULL,
+                .action = "token.client_credentials",
+                .target = target(request, client),
+                .outcome = is_granted ? "done" : "refused",
+                .reason = is_granted ? NULL : "wrong_secret",
+        };
+
+        cm_audit_params(request, &entry, params);
+}

@@ -26,3 +26,11 @@ void audit_by_code(struct cm_request *request, const char *action, const struct 
                    struct cm_pg_params *params);
 void audit_invited(struct cm_request *request, const struct cm_uuid *invitation,
                    struct cm_pg_params *params);
+/* An act of an admin or a machine; `reason`, what they said of it, may be absent. */
+void audit_admin_on(struct cm_request *request, const char *action, struct cm_str target,
+                    struct cm_str reason, struct cm_pg_params *params);
+void audit_admin(struct cm_request *request, const char *action, const struct cm_uuid *target,
+                 struct cm_str reason, struct cm_pg_params *params);
+/* A machine asked for a token. */
+void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
+                        struct cm_pg_params *params);

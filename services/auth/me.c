@@ -43,11 +43,35 @@ int auth_me_read(struct cm_request *request)
         return reply(request, &user);
 }
 
+static int username_taken(struct cm_request *request)
+{
+        const struct cm_problem problem = {
+                .status = 409,
+                .code = CM_CODE_USERNAME_TAKEN,
+                .title = "Somebody has this name already",
+        };
+
+        return cm_reply_problem(request, &problem);
+}
+
 static int refuse_change(struct cm_request *request, int outcome)
 {
-        if (outcome == ACCOUNT_AVATAR_NOT_HTTPS)
+        switch (outcome) {
+        case ACCOUNT_AVATAR_NOT_HTTPS:
                 return cm_reply_invalid(request, "/avatar_url", "must be an https address");
-        return cm_reply_invalid(request, "/preferences", "would be larger than 16384 bytes");
+        case ACCOUNT_PREFERENCES_TOO_LARGE:
+                return cm_reply_invalid(request, "/preferences",
+                                        "would be larger than 16384 bytes");
+        case ACCOUNT_PRIVACY_TOO_LARGE:
+                return cm_reply_invalid(request, "/privacy_settings",
+                                        "would be larger than 4096 bytes");
+        case ACCOUNT_USERNAME_BAD:
+                return cm_reply_invalid(request, "/username",
+                                        "must be of a to z, digits, '.', '_' and '-'");
+        default:
+                return cm_reply_invalid(request, "/phone_number",
+                                        "must be international, such as +972501234567");
+        }
 }
 
 static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct user *user)
@@ -65,6 +89,8 @@ static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct 
         cm_outbox_params(&event, 1, &fact);
         audit_account_changed(request, &user->id, &audit);
         r = account_store_update(*tx, user);
+        if (r == ACCOUNT_USERNAME_TAKEN)
+                return r;
         if (!r)
                 r = cm_pg_tx_query(*tx, &cm_outbox_insert, &fact, NULL);
         if (!r)
@@ -77,13 +103,15 @@ static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct 
 static int change(struct cm_request *request, struct cm_pg_tx **tx, const struct user_patch *patch)
 {
         const struct cm_claims *claims = cm_request_claims(request);
-        struct cm_str preferences =
-                patch->has_preferences == CM_PRESENT ? patch->preferences : CM_STR_NONE;
-        struct cm_str merged = CM_STR_NONE;
+        const struct account_merge patches = {
+                patch->has_preferences == CM_PRESENT ? patch->preferences : CM_STR_NONE,
+                patch->has_privacy_settings == CM_PRESENT ? patch->privacy_settings : CM_STR_NONE,
+        };
+        struct account_merge merged = { 0 };
         struct user user;
         int r;
 
-        r = account_store_lock(*tx, cm_request_arena(request), &claims->sub, preferences, &user,
+        r = account_store_lock(*tx, cm_request_arena(request), &claims->sub, &patches, &user,
                                &merged);
         if (r)
                 return r < 0 ? r : no_account(request);
@@ -92,12 +120,14 @@ static int change(struct cm_request *request, struct cm_pg_tx **tx, const struct
                 if (r)
                         return r < 0 ? r : 0;
         }
-        r = account_rules_change(&user, patch, merged, cm_request_now(request));
+        r = account_rules_change(&user, patch, &merged, cm_request_now(request));
         if (r == ACCOUNT_UNCHANGED)
                 return reply(request, &user);
         if (r)
                 return refuse_change(request, r);
         r = store(request, tx, &user);
+        if (r == ACCOUNT_USERNAME_TAKEN)
+                return username_taken(request);
         return r ? r : reply(request, &user);
 }
 

@@ -33,6 +33,7 @@ static int granted(struct cm_request *request, const struct chain_link *child,
                 .user_id = result->user_id,
                 .tenant_id = result->tenant_id,
                 .user_type = result->user_type,
+                .must_change = result->must_change,
                 .refresh = child,
                 .refresh_expires_at = result->idle_expires_at,
         };

@@ -63,6 +63,7 @@ struct user new_account(struct cm_request *request, const struct registration *i
                 .language = in->language,
                 .time_zone = in->time_zone,
                 .preferences = CM_STR("{}"),
+                .privacy_settings = CM_STR("{}"),
                 .version = 1,
                 .created_at = now,
                 .updated_at = now,

@@ -8,20 +8,18 @@
 
 enum { MAX_USER_AGENT = 300 };
 
-const char *session_rules_scope(int32_t user_type)
+const char *session_rules_scope(int32_t user_type, bool must_change)
 {
-        switch (user_type) {
-        case USER_TYPE_PATIENT:
-                return SCOPES_PATIENT;
-        case USER_TYPE_DOCTOR:
-                return SCOPES_DOCTOR;
-        case USER_TYPE_ADMIN:
-                return SCOPES_ADMIN;
-        case USER_TYPE_INSTITUTION:
-                return SCOPES_INSTITUTION;
-        default:
-                return "";
-        }
+        static const char *const scopes[] = {
+                [USER_TYPE_PATIENT] = SCOPES_PATIENT,
+                [USER_TYPE_DOCTOR] = SCOPES_DOCTOR,
+                [USER_TYPE_ADMIN] = SCOPES_ADMIN,
+                [USER_TYPE_INSTITUTION] = SCOPES_INSTITUTION,
+        };
+
+        if (must_change)
+                return SCOPES_NEWCOMER;
+        return user_type > 0 && user_type < (int32_t)CM_COUNT(scopes) ? scopes[user_type] : "";
 }
 
 /* Cuts at `max` bytes, but not inside of a character. */

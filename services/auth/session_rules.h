@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -7,8 +8,9 @@
 
 /* What a session may do, and what is written down of the device that holds it. Pure. */
 
-/* The scopes of an account of this type (enum user_type), blank-separated; "" for none. */
-const char *session_rules_scope(int32_t user_type);
+/* The scopes of an account of this type (enum user_type), blank-separated; "" for none. One that
+ * has to choose a password first may do only that. */
+const char *session_rules_scope(int32_t user_type, bool must_change);
 
 /* A header's text as it may be kept: well-formed, no control characters, at most 300 bytes; never
  * absent. */

@@ -31,11 +31,12 @@ static void scopes_by_type(void **state)
 
         (void)state;
         for (size_t i = 0; i < CM_COUNT(rows); i++) {
-                assert_non_null(strstr(session_rules_scope(rows[i].type), rows[i].has));
-                assert_null(strstr(session_rules_scope(rows[i].type), rows[i].lacks));
+                assert_non_null(strstr(session_rules_scope(rows[i].type, false), rows[i].has));
+                assert_null(strstr(session_rules_scope(rows[i].type, false), rows[i].lacks));
         }
-        assert_string_equal(session_rules_scope(0), "");
-        assert_string_equal(session_rules_scope(99), "");
+        assert_string_equal(session_rules_scope(0, false), "");
+        assert_string_equal(session_rules_scope(99, false), "");
+        assert_string_equal(session_rules_scope(USER_TYPE_ADMIN, true), "password:change");
 }
 
 static void networks(void **state)

@@ -16,6 +16,7 @@ const struct cm_pg_statement session_store_insert = {
                "        now() + least($8::int8, $9::int8) * interval '1 microsecond',"
                "        now() + $9::int8 * interval '1 microsecond'"
                " FROM users u WHERE u.id = $2::uuid AND u.password_hash = $3::text AND u.status = 1"
+               " FOR SHARE" /* a suspension waits for this session, and then ends it too */
                " RETURNING idle_expires_at",
 };
 
@@ -112,7 +113,7 @@ static const struct cm_pg_statement session_refresh = {
                "               $6::int8 * interval '1 microsecond') AS o OFFSET 0) decided)"
                " FROM users u WHERE s.id = $1::uuid AND u.id = s.user_id"
                " RETURNING s.refresh_outcome, s.user_id, u.tenant_id, u.user_type, s.wrapped_child,"
-               "           s.idle_expires_at",
+               "           s.idle_expires_at, u.password_must_change",
 };
 
 /* The row of the audit log as cm_audit_params() writes it, but only for a reused token; $11:
@@ -165,6 +166,7 @@ static int read_refresh(const struct cm_pg_result *rows, struct refresh_result *
         if (wrapped.len == sizeof(result_r->wrapped_child))
                 memcpy(result_r->wrapped_child, wrapped.data, wrapped.len);
         result_r->idle_expires_at = cm_pg_time(rows, 0, 5);
+        result_r->must_change = cm_pg_bool(rows, 0, 6);
         return (int)cm_pg_int(rows, 0, 0);
 }
 
@@ -237,9 +239,12 @@ int session_store_end_others(struct cm_pg_tx *tx, struct cm_arena *arena,
         return 0;
 }
 
+/* A machine's secret is the session of its tokens. */
 static const struct cm_pg_statement sessions_ended = {
         .name = "sessions_ended",
         .sql = "SELECT id, ended_at FROM sessions"
+               " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'"
+               " UNION ALL SELECT id, ended_at FROM client_secrets"
                " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'",
 };
 

@@ -56,6 +56,7 @@ struct refresh_result {
         int32_t user_type;
         uint8_t wrapped_child[32];
         cm_time idle_expires_at;
+        bool must_change; /* its account may do nothing but choose a password */
 };
 
 /*

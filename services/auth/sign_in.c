@@ -40,6 +40,7 @@ int sign_in_reply(struct cm_request *request, int status, const struct sign_in *
                 .user_id = user->id,
                 .tenant_id = user->tenant_id,
                 .user_type = user->user_type,
+                .must_change = user->password_must_change,
                 .refresh = &sign_in->link,
                 .refresh_expires_at = now + life_us,
                 .user = user,

@@ -17,7 +17,8 @@ static int sign_access_token(const struct auth *auth, const struct token_grant *
                 .expires_at = now + auth->settings->access_token_life_us,
         };
 
-        snprintf(claims.scope, sizeof(claims.scope), "%s", session_rules_scope(grant->user_type));
+        snprintf(claims.scope, sizeof(claims.scope), "%s",
+                 session_rules_scope(grant->user_type, grant->must_change));
         return cm_token_sign(signing_keys_active(auth->keys), &auth->policy, &claims, token);
 }
 
@@ -40,7 +41,7 @@ int token_reply(struct cm_request *request, int status, const struct token_grant
                 .refresh_token =
                         cm_str_from(chain_link_format(&auth->chain_key, grant->refresh, refresh)),
                 .refresh_expires_in = session_rules_seconds_left(now, grant->refresh_expires_at),
-                .scope = cm_str_from(session_rules_scope(grant->user_type)),
+                .scope = cm_str_from(session_rules_scope(grant->user_type, grant->must_change)),
                 .session_id = grant->refresh->session_id,
         };
         if (grant->user) {

@@ -8,6 +8,7 @@ struct token_grant {
         struct cm_uuid user_id;
         struct cm_uuid tenant_id;
         int32_t user_type;
+        bool must_change;
         const struct chain_link *refresh;
         cm_time refresh_expires_at;
         const struct user *user;    /* NULL: not part of the reply */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "codec/text.h"
+#include "default_admin.h"
 #include "sys/log.h"
 
 static void set_constants(struct auth *auth)
@@ -106,7 +107,9 @@ int auth_worker_start(struct cm_worker *worker)
         cm_group_init(&auth->watching);
         auth->settings = worker->settings;
         set_constants(auth);
-        r = cm_seal_keys_parse(cm_str_from(auth->settings->seal_keys), &auth->seal_keys);
+        r = default_admin_check(auth->settings);
+        if (!r)
+                r = cm_seal_keys_parse(cm_str_from(auth->settings->seal_keys), &auth->seal_keys);
         if (!r)
                 r = read_contact_keys(auth);
         if (!r)
@@ -115,6 +118,8 @@ int auth_worker_start(struct cm_worker *worker)
                 r = make_passwords(auth);
         if (!r)
                 r = account_store_default_tenant(worker->pg, &auth->default_tenant);
+        if (!r)
+                r = default_admin_ensure(auth);
         if (!r)
                 r = signing_keys_load(worker->pg, auth->settings->seal_keys, &auth->keys);
         if (!r)

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "rpc.h"
+#include "service/flags.h"
 #include "service/user_refs.h"
 #include "sys/metrics.h"
 #include "tool_calls.h"
@@ -47,6 +48,7 @@ struct gathering {
         struct cm_str message;
         cm_time now;
         struct planner_context *context;
+        struct planner *plans;
 };
 
 static void ask_health(void *arg)
@@ -81,7 +83,7 @@ static void ask_memory(void *arg)
                               .has_limit = CM_PRESENT,
                               .limit = RECALLED,
                               .has_purpose = CM_PRESENT,
-                              .purpose = context_purpose(it->chat, it->chat->planner) },
+                              .purpose = context_purpose(it->chat, it->plans) },
         };
         struct recall_answer reply;
         int r = memory_rpc_recall(it->chat->worker->rpc, it->arena, &call, &reply, NULL);
@@ -124,6 +126,17 @@ static void read_wishes(void *arg)
         it->context->wishes = wishes->version > 0 ? wishes : NULL;
 }
 
+/* An operator may let a model plan for a share of the people only (docs/administration.md). */
+static struct planner *planner_for(struct chat *chat, const struct cm_uuid *user_id)
+{
+        struct cm_user_ref ref;
+
+        if (chat->planner == chat->rules || cm_user_ref_get(chat->worker, user_id, &ref) ||
+            cm_flag(chat->worker, &ref.tenant_id, user_id, "chat.model", true))
+                return chat->planner;
+        return chat->rules;
+}
+
 void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time now,
                     struct reply_context *context_r)
 {
@@ -160,6 +173,7 @@ int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uu
         int r;
 
         context_person(chat, user_id, now, context_r);
+        it.plans = context_r->plans = planner_for(chat, user_id);
         context->is_health_silent = context->is_memory_silent = true;
         context->are_reminders_silent = context->are_wishes_silent = true;
         (void)cm_fiber_set_deadline(mine < before ? mine : before);

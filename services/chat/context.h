@@ -7,6 +7,8 @@ struct reply_context {
         cm_date today;
         char language[36]; /* the account's; "" when not known */
         char time_zone[65];
+        struct planner *plans; /* the reply, of context_gather(): the model, unless the flag
+                                  chat.model is off for the person */
 };
 
 /*

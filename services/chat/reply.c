@@ -235,11 +235,10 @@ static int follow_plan(struct reply *reply, struct planner *planner,
 
 /* The built-in companion answers while a model is gone, and says that it does. Not when the model
  * has begun: what it said and did stands. */
-static bool may_fall_back(const struct reply *reply, int r)
+static bool may_fall_back(const struct reply *reply, const struct planner *planner, int r)
 {
-        return reply->chat->planner != reply->chat->rules &&
-               (r == -CM_E_UNAVAILABLE || r == -CM_E_PROTOCOL) && !reply->said.len &&
-               !reply->out.tools.count;
+        return planner != reply->chat->rules && (r == -CM_E_UNAVAILABLE || r == -CM_E_PROTOCOL) &&
+               !reply->said.len && !reply->out.tools.count;
 }
 
 static int fall_back(struct reply *reply, const struct planner_input *input,
@@ -280,8 +279,8 @@ static int converse(struct reply *reply, const struct analysis *analysis)
         scene.context = &context.planner;
         scene.language = input.reply;
         scene.today = context.today;
-        r = follow_plan(reply, chat->planner, &input, &scene);
-        return may_fall_back(reply, r) ? fall_back(reply, &input, &scene) : r;
+        r = follow_plan(reply, context.plans, &input, &scene);
+        return may_fall_back(reply, context.plans, r) ? fall_back(reply, &input, &scene) : r;
 }
 
 static int32_t state_of(const struct reply *reply, int r)

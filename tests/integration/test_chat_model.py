@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from support import client, streams
+from support import admins, client, streams
 from support.companions import Memory
 from support.paths import ROOT
 from support.waiting import eventually
@@ -95,6 +95,23 @@ def test_the_model_is_gone(ask, provider):
     assert events[-1].type == "done" and streams.text_of(events).startswith("The language model cannot be reached")
     assert [event.data["name"] for event in events if event.type == "tool"] == ["record_mood"]
     assert [event["event_type"] for event in person.health.get("/v1/health-events").json()["items"]] == ["mood"]
+
+
+def test_a_flag_keeps_the_model_from_people(ask, stack, auth):
+    person, _, events = ask("down", "I feel anxious")
+    assert streams.text_of(events).startswith("The language model cannot be reached")
+    admin = admins.first_admin(stack, auth.url)
+    assert admin.auth.put("/v1/admin/flags/chat.model", json={"enabled": False, "share": 0}).status_code == 200
+    conversation = person.chat.post("/v1/conversations", json={}).json()["id"]
+
+    def nobody_asks_the_model():
+        sent = person.chat.post(f"/v1/conversations/{conversation}/messages", json={"content": "I feel anxious"}).json()
+        return "language model" not in streams.text_of(streams.read(person.chat, f"/v1/replies/{sent['reply_id']}/stream"))
+
+    try:
+        eventually(nobody_asks_the_model, within=5, what="chat has heard of the flag")
+    finally:
+        admin.auth.delete("/v1/admin/flags/chat.model")
 
 
 def test_help_needs_no_model(ask, provider):

@@ -25,6 +25,7 @@ class Stack:
         self.seal_keys = "k1:" + secrets.token_urlsafe(32)
         self.pepper = secrets.token_urlsafe(32)
         self.contact_keys = "c1:" + secrets.token_urlsafe(32)
+        self.admin_email, self.admin_password = "admin@salus.example", secrets.token_urlsafe(16)
 
     def start(self):
         for store in (self.postgres, self.bus, self.cache):
@@ -43,7 +44,8 @@ class Stack:
         own = {
             # Many people come from one address here, and nobody's password is worth a slow hash. Tests of mail say so themselves.
             "auth": {"SALUS_SEAL_KEYS": self.seal_keys, "SALUS_PASSWORD_PEPPER": self.pepper, "SALUS_BCRYPT_COST": "4",
-                     "SALUS_CONTACT_KEYS": self.contact_keys, "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000",
+                     "SALUS_CONTACT_KEYS": self.contact_keys, "ADMIN_EMAIL": self.admin_email,
+                     "ADMIN_PASSWORD": self.admin_password, "SALUS_REGISTER_LIMIT": "1000000", "SALUS_LOGIN_NETWORK_LIMIT": "1000000",
                      "SALUS_EMAIL_VERIFICATION": "off"},
             "main-health": {"SALUS_SCRATCH": str(self.folder / "scratch")},
             "memory": {},

@@ -1,0 +1,42 @@
+#include "admin_rules.h"
+
+static bool set(int32_t *value, int32_t wanted)
+{
+        if (!wanted || *value == wanted)
+                return false;
+        *value = wanted;
+        return true;
+}
+
+static bool set_reference(const struct admin_act *act, struct account *account)
+{
+        bool wanted = act->has_reference == CM_PRESENT,
+             has = account->has_reference_id == CM_PRESENT;
+
+        if (act->has_reference == CM_ABSENT ||
+            (wanted == has && (!has || cm_uuid_equal(&act->reference_id, &account->reference_id))))
+                return false;
+        account->reference_id = act->reference_id;
+        account->has_reference_id = wanted ? CM_PRESENT : CM_ABSENT;
+        return true;
+}
+
+int admin_rules_apply(const struct admin_act *act, cm_time now, struct account *account)
+{
+        bool changed = false;
+
+        if (account->status == USER_STATUS_DELETED)
+                return ADMIN_DELETED;
+        changed |= set(&account->user_type, act->user_type);
+        changed |= set(&account->status, act->status);
+        changed |= set_reference(act, account);
+        if (act->must_change && !account->password_must_change) {
+                account->password_must_change = true;
+                changed = true;
+        }
+        if (!changed)
+                return ADMIN_UNCHANGED;
+        account->version++;
+        account->updated_at = now > account->updated_at ? now : account->updated_at;
+        return 0;
+}

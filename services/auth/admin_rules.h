@@ -1,0 +1,22 @@
+#pragma once
+#include <stdbool.h>
+
+#include "auth_api.h"
+#include "base/time.h"
+
+/* What an act of an admin makes of an account. Pure. */
+struct admin_act {
+        const char *name;      /* in the audit log */
+        int32_t user_type;     /* 0: stays */
+        int32_t status;        /* 0: stays */
+        bool must_change;      /* a password has to be chosen */
+        uint8_t has_reference; /* enum cm_presence; absent: stays, null: none */
+        struct cm_uuid reference_id;
+        bool ends_sessions;
+        bool is_fact; /* the other services hear of it */
+};
+
+enum admin_change { ADMIN_UNCHANGED = 1, ADMIN_DELETED /* and nothing becomes of it any more */ };
+
+/* On 0 the account has its new state, the next version and the time of the change. */
+int admin_rules_apply(const struct admin_act *act, cm_time now, struct account *account);
