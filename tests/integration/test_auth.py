@@ -304,7 +304,7 @@ def test_another_cost_takes_over_at_the_next_login(private_stack):
     dear = private_stack.daemon("auth", name="auth-dear", SALUS_BCRYPT_COST="5")
 
     def stored():
-        return private_stack.postgres.rows("salus_auth", "SELECT password_hash FROM users")[0][0]
+        return private_stack.postgres.rows("salus_auth", "SELECT password_hash FROM users WHERE email_key = %s", body["email"])[0][0]
 
     assert stored().startswith("$s1$2b$04$")
     with Api(dear.url) as api:
