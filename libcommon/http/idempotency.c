@@ -38,14 +38,13 @@ int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r)
 /* ---- who is at a key in this worker: a client that sends the same request twenty times takes one
  * connection of the database, not twenty */
 
-static int reply_running(struct cm_request *request)
+int cm_idempotency_reply_running(struct cm_request *request)
 {
-        (void)cm_reply_problem(request, &(struct cm_problem){
-                                                .status = 409,
-                                                .code = CM_CODE_IDEMPOTENCY_IN_PROGRESS,
-                                                .retry_after_s = 1,
-                                        });
-        return 1;
+        return cm_reply_problem(request, &(struct cm_problem){
+                                                 .status = 409,
+                                                 .code = CM_CODE_IDEMPOTENCY_IN_PROGRESS,
+                                                 .retry_after_s = 1,
+                                         });
 }
 
 int cm_attempt_enter(struct cm_request *request)
@@ -61,8 +60,10 @@ int cm_attempt_enter(struct cm_request *request)
         name = cm_arena_alloc(&request->arena, sizeof(user) + key.len);
         memcpy(name, user.bytes, sizeof(user));
         memcpy(name + sizeof(user), key.data, key.len);
-        if (cm_map_get(attempts, (struct cm_str){ name, sizeof(user) + key.len }))
-                return reply_running(request);
+        if (cm_map_get(attempts, (struct cm_str){ name, sizeof(user) + key.len })) {
+                (void)cm_idempotency_reply_running(request);
+                return 1;
+        }
         request->attempt = (struct cm_str){ name, sizeof(user) + key.len };
         (void)cm_map_put(attempts, request->attempt, request);
         return 0;
@@ -119,7 +120,7 @@ int cm_idempotency_claim(struct cm_idempotency *attempt, struct cm_pg_tx *tx)
         if (r == CM_ANSWER_FOUND)
                 replay(attempt->request, &answer);
         else if (r == CM_ANSWER_RUNNING)
-                (void)reply_running(attempt->request);
+                (void)cm_idempotency_reply_running(attempt->request);
         else if (r == CM_ANSWER_OTHER)
                 (void)cm_reply_problem(
                         attempt->request,

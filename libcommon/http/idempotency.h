@@ -27,7 +27,8 @@
  *
  * While a first attempt runs, a second one of the same user and key is answered 409 at once: within
  * a worker by the server itself, for every idempotent route that answers without a stream; in other
- * workers and replicas by cm_idempotency_claim().
+ * workers and replicas by cm_idempotency_claim(), or, where the key is in the row, by cm_pg_claim
+ * and cm_idempotency_reply_running().
  */
 
 struct cm_idempotency {
@@ -39,6 +40,9 @@ struct cm_idempotency {
 /* The key: 1 to 255 visible ASCII characters, with or without the quotes of a structured field;
  * absent when there is none. Returns 0, or a positive value after it has replied 400. */
 int cm_idempotency_key(struct cm_request *request, struct cm_str *key_r) CM_MUST_CHECK;
+
+/* 409: a first attempt with this key still runs. The reply's result. */
+int cm_idempotency_reply_running(struct cm_request *request);
 
 /* The route must have a scope. 0, or positive after a reply. */
 int cm_idempotency_init(struct cm_idempotency *attempt, struct cm_request *request) CM_MUST_CHECK;

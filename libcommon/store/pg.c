@@ -18,6 +18,7 @@ static const struct {
         { "23505", CM_PG_DUPLICATE }, { "23503", CM_PG_REFERENCE },   { "23502", CM_PG_REFUSED },
         { "23514", CM_PG_REFUSED },   { "42501", CM_PG_REFUSED },     { "40001", CM_PG_RETRY },
         { "40P01", CM_PG_RETRY },     { "57014", -CM_E_DEADLINE },    { "55P03", -CM_E_DEADLINE },
+        { "22012", CM_PG_LOCKED }, /* division by zero: cm_pg_claim's */
         { "22", CM_PG_REFUSED },      { "53", -CM_E_UNAVAILABLE },    { "57P", -CM_E_UNAVAILABLE },
         { "08", -CM_E_UNAVAILABLE },  { "25006", -CM_E_UNAVAILABLE },
 };
@@ -61,6 +62,7 @@ int cm_pg_new(struct cm_loop *loop, const struct cm_pg_config *config, struct cm
         pg->tx_conns = cm_alloc_array(pg->config.tx_connections + 1, sizeof(struct pg_conn));
         for (size_t i = 0; i < pg->config.connections; i++) {
                 pg_conn_init(&pg->conns[i], pg);
+                pg->conns[i].on_state = pg_prepare_ahead;
                 pg_conn_open(&pg->conns[i]);
         }
         *pg_r = pg;
@@ -128,6 +130,14 @@ static const struct cm_pg_statement set_scope = {
                " set_config('enable_sort', $4::text, true)",
 };
 
+/* An error ends the whole flight at once, wherever the next statements would have waited; that of a
+ * division is the one that a statement can raise without a function of its own. */
+const struct cm_pg_statement cm_pg_claim = {
+        .name = "cm_claim",
+        .sql = "SELECT 1 / bool_and(pg_try_advisory_xact_lock(lock))::int4"
+               " FROM unnest($1::int8[]) AS t(lock)",
+};
+
 /* The server's limit lies a little before ours, so that its answer, which is certain, comes first.
  */
 static void put_timeout(struct cm_pg_params *params, int64_t timeout_us)
@@ -173,6 +183,23 @@ int pg_op_prepare_all(struct pg_conn *conn, const struct cm_pg_flight_item *item
         for (size_t i = 0; i < count && r == 0; i++)
                 r = pg_op_prepare(conn, items[i].statement);
         return r;
+}
+
+void pg_prepare_ahead(struct pg_conn *conn)
+{
+        struct cm_pg *pg = conn->pg;
+        int r = 0;
+
+        for (size_t i = 0; i < pg->ahead_count && r == 0 && conn->state == PG_UP; i++)
+                r = pg_op_prepare_all(conn, &(struct cm_pg_flight_item){ pg->ahead[i] }, 1);
+}
+
+void cm_pg_prepare_ahead(struct cm_pg *pg, const struct cm_pg_statement *statement)
+{
+        CM_ASSERT(pg->ahead_count < CM_COUNT(pg->ahead));
+        pg->ahead[pg->ahead_count++] = statement;
+        for (size_t i = 0; i < pg->config.connections; i++)
+                pg_prepare_ahead(&pg->conns[i]);
 }
 
 /* ---- flights */

@@ -53,12 +53,18 @@ struct cm_pg_statement {
                           cm_pg_tx_query() */
 };
 
+/* Has a statement prepared on each connection for single statements as soon as it is up, instead of
+ * with its first use, where it would wait for a table's lock ahead of the transaction that it is
+ * for. */
+void cm_pg_prepare_ahead(struct cm_pg *pg, const struct cm_pg_statement *statement);
+
 /* Outcomes of a statement that the caller handles. */
 enum cm_pg_outcome {
         CM_PG_DUPLICATE = 1, /* unique violation */
         CM_PG_REFERENCE,     /* foreign key violation */
         CM_PG_REFUSED,       /* check, not-null or row-level security violation, or bad data */
         CM_PG_RETRY,         /* serialization failure or deadlock: the whole transaction again */
+        CM_PG_LOCKED,        /* a claim (cm_pg_claim) is another transaction's */
 };
 
 /* Parameters in order; the memory that they point at must live until the call returns. */
@@ -188,18 +194,36 @@ void cm_pg_copy_date(struct cm_buf *out, cm_date value);
 void cm_pg_copy_uuid(struct cm_buf *out, const struct cm_uuid *value);
 void cm_pg_copy_trailer(struct cm_buf *out);
 
+/* First of a transaction's statements: makes the transaction the only one with these numbers
+ * (int8[], one parameter; NULLs count for nothing) until it ends. If another one has any of them
+ * the outcome is CM_PG_LOCKED at once, before a table is touched: nobody waits for the other. */
+extern const struct cm_pg_statement cm_pg_claim;
+
 /*
  * Gathered writes: rows of many fibers that leave together as one statement (unnest of arrays).
  * While statements are in flight the next rows wait; when a statement fails its rows go one by one,
  * so that each caller gets its own answer.
  */
 struct cm_pg_gather;
+struct cm_pg_gather_part {
+        const struct cm_pg_statement *statement; /* NULL: none */
+        /* Encodes `count` rows as the statement's parameters. */
+        void (*encode)(void *const *rows, size_t count, struct cm_pg_params *params);
+};
 struct cm_pg_gather_spec {
         const struct cm_pg_statement *statement;
         size_t max_rows;      /* in one statement */
         size_t max_in_flight; /* statements at a time */
-        /* Encodes `count` rows as the statement's parameters. */
         void (*encode)(void *const *rows, size_t count, struct cm_pg_params *params);
+        /* After `statement`, in the same transaction. */
+        struct cm_pg_gather_part beside;
+        /* Instead of the two when a row of a batch was there already (CM_PG_DUPLICATE), and for some
+         * batches after it: it leaves out such rows, and answer() tells them by its result. What
+         * expects them costs half as much again, so the plain statement goes first. */
+        struct cm_pg_gather_part careful;
+        /* The number that the row claims; false: none. NULL: no row claims any. A row whose claim
+         * is another transaction's gets CM_PG_LOCKED, and the others are stored. */
+        bool (*claim)(const void *row, int64_t *lock_r);
         /* Gives row i its answer from the statement's result; returns what the row's caller gets
          * (0 or an outcome of the store's own). Called for each row. */
         int (*answer)(void *row, size_t index, const struct cm_pg_result *result);

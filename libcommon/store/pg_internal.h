@@ -80,6 +80,8 @@ struct cm_pg {
         struct pg_conn *listen_conn;
         struct pg_listener listeners[8];
         size_t listener_count;
+        const struct cm_pg_statement *ahead[16]; /* prepared as soon as a connection is up */
+        size_t ahead_count;
 };
 
 /* The connection that has least to do; NULL when none is up. */
@@ -98,6 +100,8 @@ struct pg_op *pg_op_new(pg_op_done_fn *done, void *arg);
 /* Makes sure that the server knows the statements (and the scope's). Before the op's first add. */
 int pg_op_prepare(struct pg_conn *conn, const struct cm_pg_statement *statement);
 int pg_op_prepare_all(struct pg_conn *conn, const struct cm_pg_flight_item *items, size_t count);
+/* Those of the pool's that are prepared ahead. A failure ends the connection. */
+void pg_prepare_ahead(struct pg_conn *conn);
 /* Adds the statement that says whom the transaction acts for, how long a statement may take, and
  * that it may not sort. */
 int pg_op_scope(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,

@@ -520,7 +520,7 @@ static void encode_things(void *const *rows, size_t count, struct cm_pg_params *
 
 static int answer_thing(void *row, size_t index, const struct cm_pg_result *result)
 {
-        ((struct thing *)row)->was_there = cm_pg_bool(result, (int)index, 0);
+        ((struct thing *)row)->was_there = result->rows && cm_pg_bool(result, (int)index, 0);
         return 0;
 }
 
@@ -580,6 +580,77 @@ static void gathers(void *arg CM_UNUSED)
 static void test_gathered_rows_get_their_own_answers(void **state CM_UNUSED)
 {
         run(gathers);
+}
+
+static const struct cm_pg_statement plain_things = {
+        .name = "plain_things",
+        .sql = "INSERT INTO things SELECT unnest($1::int4[])",
+        .writes = true,
+};
+
+static const struct cm_pg_statement told_things = {
+        .name = "told_things",
+        .sql = "INSERT INTO told SELECT unnest($1::int4[])",
+        .writes = true,
+};
+
+static bool claim_thing(const void *row, int64_t *lock_r)
+{
+        *lock_r = ((const struct thing *)row)->id;
+        return *lock_r != 100;
+}
+
+/* Somebody else has 3, 8 and 100, of which nobody claims the last; 7 is there before. */
+static void claims(void *arg CM_UNUSED)
+{
+        struct cm_pg_tx *other = NULL;
+        int commits = 0;
+        const struct cm_pg_gather_spec spec = {
+                .statement = &plain_things,
+                .encode = encode_things,
+                .beside = { &told_things, encode_things },
+                .careful = { &gather_things, encode_things },
+                .claim = claim_thing,
+                .answer = answer_thing,
+                .user = user_of_thing,
+                .committed = count_commit,
+                .arg = &commits,
+        };
+        struct cm_group group;
+
+        execute("DROP TABLE IF EXISTS things, told");
+        execute("CREATE TABLE things (id int4 PRIMARY KEY)");
+        execute("CREATE TABLE told (id int4)");
+        execute("INSERT INTO things VALUES (7)");
+        assert_int_equal(cm_pg_begin(pg, NULL, &other), 0);
+        assert_int_equal(cm_pg_tx_exec(other, "SELECT pg_advisory_xact_lock(lock) FROM "
+                                              "unnest('{3,8,100}'::int8[]) AS t(lock)"),
+                         0);
+        assert_int_equal(cm_pg_gather_new(pg, &spec, &gather), 0);
+        for (int turn = 0; turn < 2; turn++) {
+                cm_group_init(&group);
+                for (int i = turn ? 0 : 50; i < 120; i++)
+                        assert_int_equal(cm_group_start(&group, "row", gather_one, &outcomes[i]),
+                                         0);
+                assert_int_equal(cm_group_join(&group), 0);
+                for (int i = turn ? 0 : 50; i < 120; i++)
+                        assert_int_equal(outcomes[i], i == 3 || i == 8              ? CM_PG_LOCKED :
+                                                      i == 7 || (turn && i >= 50) ? 77 :
+                                                                                    0);
+        }
+        assert_in_range(commits, 2, 20);
+        assert_int_equal(number("SELECT count(*) FROM things"), 118);
+        assert_in_range(number("SELECT count(*) FROM told"), 70, 117); /* careful ones tell nothing */
+        assert_int_equal(number("SELECT count(*) FROM told WHERE id IN (3, 7, 8)"), 0);
+        assert_int_equal(cm_pg_commit(&other), 0);
+        gather_one(&outcomes[3]);
+        assert_int_equal(outcomes[3], 0);
+        cm_pg_gather_free(&gather);
+}
+
+static void test_a_row_whose_claim_is_taken_does_not_wait(void **state CM_UNUSED)
+{
+        run(claims);
 }
 
 static int heard;
@@ -692,6 +763,7 @@ int main(void)
                 TEST(test_more_transactions_than_connections_take_turns),
                 TEST(test_copy),
                 TEST(test_gathered_rows_get_their_own_answers),
+                TEST(test_a_row_whose_claim_is_taken_does_not_wait),
                 TEST(test_notifications_and_one_after_connecting),
                 TEST(test_without_a_server_the_answer_comes_at_once),
                 TEST(test_tables_are_read_by_index_and_the_operators_options_hold),

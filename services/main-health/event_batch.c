@@ -143,6 +143,7 @@ static void judge(struct line *line, int outcome)
                 { 0, 201, NULL },
                 { EVENT_STORED_BEFORE, 200, NULL },
                 { EVENT_KEY_REUSED, 422, CM_CODE_IDEMPOTENCY_CONFLICT },
+                { EVENT_KEY_AT_WORK, 409, CM_CODE_IDEMPOTENCY_IN_PROGRESS },
                 { CM_PG_REFUSED, 422, CM_CODE_INVALID },
                 { -CM_E_UNCERTAIN, 503, CM_CODE_UNCERTAIN },
                 { -CM_E_OVERLOAD, 503, CM_CODE_OVERLOADED },

@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "event_rules.h"
 #include "event_view.h"
+#include "http/idempotency.h"
 
 int health_problem(struct cm_request *request, const char *code, const char *detail,
                    const struct cm_faults *faults)
@@ -87,6 +88,8 @@ int event_reply_stored(struct cm_request *request, int r, const struct recorded_
                 return reply_again(request, event);
         case EVENT_KEY_REUSED:
                 return health_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL, NULL);
+        case EVENT_KEY_AT_WORK:
+                return cm_idempotency_reply_running(request);
         case EVENT_VERSION_TAKEN:
                 return health_problem(request, CM_CODE_PRECONDITION_FAILED, NULL, NULL);
         case CM_PG_REFUSED:

@@ -11,12 +11,36 @@
 #include "sys/fiber.h"
 
 /*
- * Single events of many people leave together: one statement inserts the rows that wait, writes one
- * outbox row with the facts of those that were stored, and names those that were not, because their
- * key was used before. A statement costs one commit, whatever the number of its rows.
+ * Single events of many people leave together: one transaction claims the keys of the rows that
+ * wait, inserts them and writes one outbox row with their facts. It costs one commit, whatever the
+ * number of its rows. A key that another transaction has claimed is a first attempt that still runs,
+ * here or in another replica.
+ *
+ * Nearly always all rows are new, and inserted as they are. When the index of keys refuses one, the
+ * second statement takes the whole batch: it leaves out the rows whose key was used before and
+ * names them, and its outbox row has the facts of the others.
  */
 static const struct cm_pg_statement append_statement = {
         .name = "event_append",
+        .writes = true,
+        .sql = "INSERT INTO health_events (version, status, user_id, id, event_type,"
+               " event_subtype, flags, local_date, occurred_at, ended_at, created_at, zone, source,"
+               " event_data, request_key, request_hash)"
+               " SELECT 1, 1, unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::int2[]),"
+               " unnest($4::int2[]), unnest($5::int2[]), unnest($6::date[]),"
+               " unnest($7::timestamptz[]), unnest($8::timestamptz[]), unnest($9::timestamptz[]),"
+               " unnest($10::text[]), unnest($11::text[]), unnest($12::jsonb[]),"
+               " unnest($13::bytea[]), unnest($14::bytea[])",
+};
+
+static const struct cm_pg_statement told_statement = {
+        .name = "event_append_told",
+        .writes = true,
+        .sql = "INSERT INTO outbox (payload, event_count) VALUES ($1::text, $2::int4)",
+};
+
+static const struct cm_pg_statement append_missing_statement = {
+        .name = "event_append_missing_keys",
         .writes = true,
         .sql = "WITH input AS MATERIALIZED ("
                " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int2[], $4::int2[], $5::int2[], "
@@ -121,6 +145,27 @@ static void encode(void *const *rows, size_t count, struct cm_pg_params *params)
         TEXTS(CM_PG_JSONB_ARRAY, row->event->event_data);
         TEXTS(CM_PG_BYTEA_ARRAY, digest_text(row, &row->key));
         TEXTS(CM_PG_BYTEA_ARRAY, digest_text(row, &row->body));
+}
+
+static void encode_told(void *const *rows, size_t count, struct cm_pg_params *params)
+{
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf payload = { 0 };
+        size_t facts = 0;
+
+        EACH_ROW(row, rows, count)
+        {
+                if (payload.len)
+                        cm_buf_add_char(&payload, '\n');
+                cm_buf_add_str(&payload, row->facts);
+                facts += row->fact_count;
+        }
+        cm_pg_put_text(params, cm_buf_str(&payload));
+        cm_pg_put_int4(params, (int32_t)facts);
+}
+
+static void encode_with_facts(void *const *rows, size_t count, struct cm_pg_params *params)
+{
+        encode(rows, count, params);
         TEXTS(CM_PG_TEXT_ARRAY, row->facts);
         INTEGERS(CM_PG_INT2_ARRAY, (int64_t)row->fact_count);
 }
@@ -144,38 +189,22 @@ static const struct cm_uuid *user_of(const void *row)
         return &((const struct append_row *)row)->event->user_id;
 }
 
-int event_store_new(struct cm_pg *pg, void (*told)(void *arg), void *arg,
-                    struct event_store **store_r)
+/* The key's own number among all people's: of its digest and the random half of the user's id. */
+static int64_t claim_number(const struct cm_uuid *user, const struct event_digest *key)
 {
-        const struct cm_pg_gather_spec spec = {
-                .statement = &append_statement,
-                .max_rows = 128,
-                .max_in_flight = 3,
-                .encode = encode,
-                .answer = answer,
-                .user = user_of,
-                .committed = told,
-                .arg = arg,
-        };
-        struct event_store *store = CM_NEW(struct event_store);
-        int r = cm_pg_gather_new(pg, &spec, &store->append);
+        int64_t of_user, of_key;
 
-        if (r < 0) {
-                cm_free(store);
-                return r;
-        }
-        store->pg = pg;
-        *store_r = store;
-        return 0;
+        memcpy(&of_user, user->bytes + sizeof(of_user), sizeof(of_user));
+        memcpy(&of_key, key->bytes, sizeof(of_key));
+        return of_user ^ of_key;
 }
 
-void event_store_free(struct event_store **store)
+static bool claim(const void *row, int64_t *lock_r)
 {
-        if (!*store)
-                return;
-        cm_pg_gather_free(&(*store)->append);
-        cm_free(*store);
-        *store = NULL;
+        const struct append_row *append = row;
+
+        *lock_r = claim_number(&append->event->user_id, &append->key);
+        return append->keyed;
 }
 
 struct event_digest event_digest(struct cm_str text)
@@ -204,6 +233,8 @@ int event_store_append(struct event_store *store, struct cm_arena *arena,
                 row.body = event_digest(event->body);
         }
         r = cm_pg_gather_row(store->append, &row);
+        if (r == CM_PG_LOCKED)
+                return EVENT_KEY_AT_WORK;
         if (r != NOT_STORED)
                 return r;
         return event_store_find_key(store, arena, &event->user_id, event->key, event->body, event);
@@ -255,18 +286,26 @@ int event_store_append_version(struct event_store *store, struct cm_arena *arena
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params row = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params told = { 0 };
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params claimed = { 0 };
         const struct cm_pg_scope scope = { &event->user_id, 1, NULL };
         struct event_digest key = event_digest(event->key), body = event_digest(event->body);
         struct cm_event facts[2];
         struct cm_pg_flight_item items[] = {
+                { &cm_pg_claim, &claimed, NULL },
                 { &version_statement, &row, NULL },
                 { &cm_outbox_insert, &told, NULL },
         };
         int r;
 
+        cm_pg_array_begin(&claimed, CM_PG_INT8_ARRAY);
+        if (event->key.data)
+                cm_pg_array_int(&claimed, claim_number(&event->user_id, &key));
+        cm_pg_array_end(&claimed);
         put_version(event, event->key.data ? &key : NULL, event->key.data ? &body : NULL, &row);
         cm_outbox_params(facts, event_facts(event, cm_fiber_context(), arena, facts), &told);
         r = cm_pg_flight(store->pg, &scope, items, CM_COUNT(items), NULL);
+        if (r == CM_PG_LOCKED)
+                return EVENT_KEY_AT_WORK;
         if (r != CM_PG_DUPLICATE)
                 return r;
 
@@ -275,4 +314,43 @@ int event_store_append_version(struct event_store *store, struct cm_arena *arena
                 r = event_store_find_key(store, arena, &event->user_id, event->key, event->body,
                                          event);
         return event->key.data && r != 0 ? r : EVENT_VERSION_TAKEN;
+}
+
+int event_store_new(struct cm_pg *pg, void (*told)(void *arg), void *arg,
+                    struct event_store **store_r)
+{
+        const struct cm_pg_gather_spec spec = {
+                .statement = &append_statement,
+                .max_rows = 128,
+                .max_in_flight = 3,
+                .encode = encode,
+                .beside = { &told_statement, encode_told },
+                .careful = { &append_missing_statement, encode_with_facts },
+                .claim = claim,
+                .answer = answer,
+                .user = user_of,
+                .committed = told,
+                .arg = arg,
+        };
+        struct event_store *store = CM_NEW(struct event_store);
+        int r = cm_pg_gather_new(pg, &spec, &store->append);
+
+        if (r < 0) {
+                cm_free(store);
+                return r;
+        }
+        cm_pg_prepare_ahead(pg, &version_statement);
+        cm_pg_prepare_ahead(pg, &cm_outbox_insert);
+        store->pg = pg;
+        *store_r = store;
+        return 0;
+}
+
+void event_store_free(struct event_store **store)
+{
+        if (!*store)
+                return;
+        cm_pg_gather_free(&(*store)->append);
+        cm_free(*store);
+        *store = NULL;
 }

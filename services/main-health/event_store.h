@@ -54,11 +54,13 @@ enum event_store_outcome {
         EVENT_KEY_REUSED, /* the key was used for another body */
         EVENT_NOT_FOUND,
         EVENT_VERSION_TAKEN, /* another version came in between */
+        EVENT_KEY_AT_WORK,   /* the first attempt with this key still runs somewhere */
 };
 
 /*
  * Appends one event. Rows that arrive while a statement is in flight leave together in the next
- * one. Suspends until the row is durable. 0, EVENT_STORED_BEFORE, EVENT_KEY_REUSED, or an error.
+ * one. Suspends until the row is durable. 0, EVENT_STORED_BEFORE, EVENT_KEY_REUSED,
+ * EVENT_KEY_AT_WORK, or an error.
  * Text that is read back lives in `arena`.
  */
 int event_store_append(struct event_store *store, struct cm_arena *arena,
@@ -73,7 +75,7 @@ int event_store_append_many(struct event_store *store, struct cm_arena *arena,
                             int *outcomes_r) CM_MUST_CHECK;
 
 /* Appends a further version of an event, events[version - 1] being the current one. 0,
- * EVENT_STORED_BEFORE, EVENT_KEY_REUSED or EVENT_VERSION_TAKEN. */
+ * EVENT_STORED_BEFORE, EVENT_KEY_REUSED, EVENT_KEY_AT_WORK or EVENT_VERSION_TAKEN. */
 int event_store_append_version(struct event_store *store, struct cm_arena *arena,
                                struct recorded_event *event) CM_MUST_CHECK;
 

@@ -8,6 +8,7 @@ import time
 import uuid
 
 import pytest
+from support import client
 from support.client import problem
 from support.waiting import eventually
 
@@ -163,6 +164,58 @@ def test_a_key_that_is_at_work_is_said_so_at_once(health, stack, patient):
             assert int(second.headers["retry-after"]) > 0
         assert first.result().status_code == 201
     again = person.health.post("/v1/health-events", json=MOOD, headers=key)
+    assert again.status_code == 200 and again.json() == first.result().json()
+
+
+@pytest.fixture(scope="module")
+def replica(stack, health):
+    """A second main-health over the same stores."""
+    daemon = stack.daemon("main-health", name="main-health-2")
+    yield daemon
+    assert daemon.stop() == 0
+
+
+def at_other(person, replica):
+    api = client.Api(replica.url, person.token)
+    eventually(lambda: api.get("/v1/health-events").status_code == 200, what="the replica knows the person")
+    return api
+
+
+@pytest.mark.parametrize("here_first", [True, False])
+def test_a_key_that_is_at_work_elsewhere_is_said_so_at_once(stack, patient, replica, here_first):
+    person = patient()
+    first_at, second_at = (person.health, at_other(person, replica))[::1 if here_first else -1]
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with stack.postgres.connect("salus_health") as blocker, blocker.transaction():
+            blocker.execute("LOCK TABLE health_events IN EXCLUSIVE MODE")
+            first = pool.submit(first_at.post, "/v1/health-events", json=MOOD, headers=key)
+            eventually(lambda: stack.postgres.rows("salus_health", "SELECT FROM pg_locks WHERE NOT granted"))
+            second = pool.submit(second_at.post, "/v1/health-events", json=MOOD, headers=key).result(timeout=5)
+            problem(second, 409, "idempotency_in_progress")
+            assert int(second.headers["retry-after"]) > 0
+            assert not first.done()
+        assert first.result().status_code == 201
+    for api in (second_at, first_at):
+        again = api.post("/v1/health-events", json=MOOD, headers=key)
+        assert again.status_code == 200 and again.json() == first.result().json()
+    assert len(items(person)) == 1
+
+
+def test_a_correction_at_work_elsewhere_is_said_so_at_once(stack, patient, replica):
+    person = patient()
+    other = at_other(person, replica)
+    path = f"/v1/health-events/{record(person, weight(70))['id']}/void"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with stack.postgres.connect("salus_health") as blocker, blocker.transaction():
+            blocker.execute("LOCK TABLE health_events IN EXCLUSIVE MODE")
+            first = pool.submit(person.health.post, path, json={"reason": "a mistake"}, headers=key)
+            eventually(lambda: stack.postgres.rows("salus_health", "SELECT FROM pg_locks WHERE NOT granted"))
+            second = pool.submit(other.post, path, json={"reason": "a mistake"}, headers=key).result(timeout=5)
+            problem(second, 409, "idempotency_in_progress")
+        assert first.result().status_code == 201
+    again = other.post(path, json={"reason": "a mistake"}, headers=key)
     assert again.status_code == 200 and again.json() == first.result().json()
 
 
