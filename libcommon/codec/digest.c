@@ -2,14 +2,30 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 #include <sodium.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 
+/* OpenSSL uses the processor's own instructions where it has them: three times as fast as
+ * libsodium. Looking the algorithm up costs more than a short digest, so it is done once. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+
+static void fetch(void)
+{
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+        CM_ASSERT(sha256);
+}
+
 void cm_sha256(const void *data, size_t len, uint8_t digest_r[CM_SHA256_SIZE])
 {
-        (void)crypto_hash_sha256(digest_r, data, len);
+        int done;
+
+        (void)pthread_once(&once, fetch);
+        done = EVP_Digest(data, len, digest_r, NULL, sha256, NULL);
+        CM_ASSERT(done);
 }
 
 void cm_hmac_sha256(struct cm_str key, const void *data, size_t len,

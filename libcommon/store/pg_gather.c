@@ -45,6 +45,7 @@ struct cm_pg_gather {
         struct cm_list waiting;
         size_t waiting_count;
         size_t in_flight;
+        size_t rows_in_flight;
         size_t careful_left; /* so many statements expect what is there already */
         bool scheduled;
 };
@@ -206,6 +207,7 @@ static void on_done(struct pg_op *op, int r)
         struct cm_pg_gather *gather = batch->gather;
 
         gather->in_flight--;
+        gather->rows_in_flight -= batch->count;
         if (r == 0 && batch->kind == LOOK)
                 part(batch);
         else if (r == 0)
@@ -328,14 +330,21 @@ static void send(struct batch *batch)
                 return;
         }
         batch->gather->in_flight++;
+        batch->gather->rows_in_flight += batch->count;
 }
 
 /* The first statement leaves with whatever there is. A further one beside it only pays when it is
- * wide: a commit costs the same for one row as for a hundred, and while it waits it widens. */
+ * wide: a commit costs the same for one row as for a hundred, and while it waits it widens. As wide
+ * as those in flight are, so that they share what comes evenly: one is being written down while the
+ * other waits for its disk. */
 static bool may_send(const struct cm_pg_gather *gather)
 {
-        size_t enough = gather->in_flight ? gather->spec.max_rows / 8 : 1;
+        size_t enough = gather->spec.max_rows / 8;
 
+        if (!gather->in_flight)
+                enough = 1;
+        else if (enough < gather->rows_in_flight / gather->in_flight)
+                enough = gather->rows_in_flight / gather->in_flight;
         return gather->in_flight < gather->spec.max_in_flight && gather->waiting_count >= enough;
 }
 
