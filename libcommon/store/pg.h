@@ -217,9 +217,9 @@ struct cm_pg_gather_spec {
         void (*encode)(void *const *rows, size_t count, struct cm_pg_params *params);
         /* After `statement`, in the same transaction. */
         struct cm_pg_gather_part beside;
-        /* Instead of the two when a row of a batch was there already (CM_PG_DUPLICATE), and for some
-         * batches after it: it leaves out such rows, and answer() tells them by its result. What
-         * expects them costs half as much again, so the plain statement goes first. */
+        /* Instead of the two when a row of a batch was there already (CM_PG_DUPLICATE), and for
+         * some batches after it: it leaves out such rows, and answer() tells them by its result.
+         * What expects them costs half as much again, so the plain statement goes first. */
         struct cm_pg_gather_part careful;
         /* The number that the row claims; false: none. NULL: no row claims any. A row whose claim
          * is another transaction's gets CM_PG_LOCKED, and the others are stored. */

@@ -255,8 +255,8 @@ static size_t parts_of(const struct batch *batch, struct cm_pg_gather_part parts
         }
         if (spec->claim)
                 parts[count++].statement = &cm_pg_claim;
-        parts[count++] = is_careful ? spec->careful :
-                                      (struct cm_pg_gather_part){ spec->statement, spec->encode };
+        parts[count++] = is_careful ? spec->careful
+                                    : (struct cm_pg_gather_part){ spec->statement, spec->encode };
         if (!is_careful && spec->beside.statement)
                 parts[count++] = spec->beside;
         return count;
@@ -267,7 +267,8 @@ static int add_part(struct pg_conn *conn, struct pg_op *op, struct batch *batch,
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         const struct cm_pg_gather_spec *spec = &batch->gather->spec;
-        bool is_answer = part->statement != &cm_pg_claim && part->statement != spec->beside.statement;
+        bool is_answer =
+                part->statement != &cm_pg_claim && part->statement != spec->beside.statement;
 
         if (part->encode)
                 part->encode(rows, batch->count, &params);

@@ -634,13 +634,14 @@ static void claims(void *arg CM_UNUSED)
                                          0);
                 assert_int_equal(cm_group_join(&group), 0);
                 for (int i = turn ? 0 : 50; i < 120; i++)
-                        assert_int_equal(outcomes[i], i == 3 || i == 8              ? CM_PG_LOCKED :
-                                                      i == 7 || (turn && i >= 50) ? 77 :
-                                                                                    0);
+                        assert_int_equal(outcomes[i], i == 3 || i == 8              ? CM_PG_LOCKED
+                                                      : i == 7 || (turn && i >= 50) ? 77
+                                                                                    : 0);
         }
         assert_in_range(commits, 2, 20);
         assert_int_equal(number("SELECT count(*) FROM things"), 118);
-        assert_in_range(number("SELECT count(*) FROM told"), 70, 117); /* careful ones tell nothing */
+        assert_in_range(number("SELECT count(*) FROM told"), 70,
+                        117); /* careful ones tell nothing */
         assert_int_equal(number("SELECT count(*) FROM told WHERE id IN (3, 7, 8)"), 0);
         assert_int_equal(cm_pg_commit(&other), 0);
         gather_one(&outcomes[3]);

@@ -13,8 +13,8 @@
 /*
  * Single events of many people leave together: one transaction claims the keys of the rows that
  * wait, inserts them and writes one outbox row with their facts. It costs one commit, whatever the
- * number of its rows. A key that another transaction has claimed is a first attempt that still runs,
- * here or in another replica.
+ * number of its rows. A key that another transaction has claimed is a first attempt that still
+ * runs, here or in another replica.
  *
  * Nearly always all rows are new, and inserted as they are. When the index of keys refuses one, the
  * second statement takes the whole batch: it leaves out the rows whose key was used before and
