@@ -6,6 +6,7 @@
 #include "auth.h"
 #include "base/error.h"
 #include "errors.h"
+#include "reset_mail.h"
 #include "service/audit.h"
 
 /*
@@ -26,6 +27,8 @@ static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const stru
                 r = admin_store_end_sessions(tx, cm_request_arena(request), &account->id, ended_r);
         if (!r && act->is_fact)
                 r = admin_facts_updated(request, tx, account);
+        if (!r && act->must_change)
+                r = reset_mail_add(request, tx, &account->id);
         audit_admin(request, act->name, &account->id, reason, &audit);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);

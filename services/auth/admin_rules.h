@@ -9,7 +9,7 @@ struct admin_act {
         const char *name;      /* in the audit log */
         int32_t user_type;     /* 0: stays */
         int32_t status;        /* 0: stays */
-        bool must_change;      /* a password has to be chosen */
+        bool must_change;      /* a password has to be chosen, and a mail says how */
         uint8_t has_reference; /* enum cm_presence; absent: stays, null: none */
         struct cm_uuid reference_id;
         bool ends_sessions;

@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "http/cursor.h"
 #include "http/idempotency.h"
+#include "reset_mail.h"
 #include "service/audit.h"
 
 /* Accounts as admins find, read and make them. */
@@ -147,6 +148,8 @@ static int store_new(struct cm_request *request, struct cm_pg_tx *tx, struct acc
                 return email_taken(request);
         if (!r)
                 r = admin_facts_created(request, tx, account);
+        if (!r)
+                r = reset_mail_add(request, tx, &account->id);
         audit_admin(request, "account.create", &account->id, CM_STR_NONE, &audit);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);

@@ -196,11 +196,12 @@ def test_an_account_stands_for_somebody(admin, stack, auth, person):
 
 
 def test_a_password_reset_can_be_forced(admin, stack, auth, person):
-    somebody = person()
+    somebody, facts = person(), stack.events("auth")
     answer = admin.auth.post(f"/v1/admin/users/{somebody.id}/password-reset")
     assert answer.status_code == 200 and answer.json()["password_must_change"] is True
     assert "password" not in answer.text.replace("password_must_change", "")
     eventually(lambda: somebody.auth.get("/v1/me").status_code == 401, within=1)
+    assert [fact["data"]["template"] for fact in facts.wait_for("mail.requested.v1", somebody.id)] == ["reset_password"]
     assert admins.log_in(auth.url, somebody.email)["scope"] == "password:change"
     assert [row[0] for row in audit(stack, somebody.id)] == ["account.create", "account.force_password_reset"]
 
@@ -234,6 +235,7 @@ def test_an_account_is_made_once(admin, stack, auth):
     account = made.json()
     assert account["user_type"] == "doctor" and account["tenant_id"] == admin.tokens["user"]["tenant_id"]
     assert len(facts.wait_for("user.created.v1", account["id"])) == 1
+    assert [fact["data"]["template"] for fact in facts.wait_for("mail.requested.v1", account["id"])] == ["reset_password"]
     problem(admin.auth.post("/v1/admin/users", json=body | {"email": body["email"].upper()}), 409, "email_taken")
     assert audit(stack, account["id"]) == [("account.create", "done", None, admin.id)]
     with Api(auth.url) as api:
