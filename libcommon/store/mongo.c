@@ -12,8 +12,8 @@
 #include "sys/metrics.h"
 
 /*
- * A lane is one thread with one client. The key's hash chooses the lane, so calls on one document
- * happen one after the other.
+ * A lane is one thread with one client. A call goes where calls with its key are under way, so
+ * that those on one document happen one after the other; else to the lane that has least to do.
  *
  * While no server is known a call that finds its lane empty goes through all the same: it makes the
  * driver look for a server at once. Those behind it are told "unavailable" without waiting.
@@ -134,6 +134,7 @@ int cm_mongo_new(const struct cm_mongo_config *config, struct cm_mongo **mongo_r
         int r;
 
         (void)pthread_once(&once, init_driver);
+        pthread_mutex_init(&mongo->lock, NULL);
         r = open_pool(mongo, config);
         if (!r)
                 r = open_lanes(mongo, config);
@@ -157,6 +158,7 @@ void cm_mongo_free(struct cm_mongo **mongo)
         if (it->pool)
                 mongoc_client_pool_destroy(it->pool);
         bson_free(it->database);
+        pthread_mutex_destroy(&it->lock);
         cm_free(it);
         *mongo = NULL;
 }
@@ -202,11 +204,53 @@ void mongo_job_free(struct mongo_job **job)
         *job = NULL;
 }
 
+static struct mongo_slot *slot_of(struct cm_mongo *mongo, struct cm_str key)
+{
+        uint64_t hash = 14695981039346656037ULL; /* FNV-1a */
+
+        for (size_t i = 0; i < key.len; i++)
+                hash = (hash ^ (unsigned char)key.data[i]) * 1099511628211ULL;
+        return &mongo->slots[(hash >> 32) % MONGO_SLOTS];
+}
+
+static struct mongo_lane *idlest(struct cm_mongo *mongo)
+{
+        struct mongo_lane *best = &mongo->lanes[0];
+
+        for (size_t i = 1; i < mongo->lane_count; i++)
+                if (mongo->lanes[i].running < best->running)
+                        best = &mongo->lanes[i];
+        return best;
+}
+
+/* Chooses the lane. True when nothing runs in it. */
+static bool enter(struct cm_mongo *mongo, struct mongo_job *job, struct cm_str key)
+{
+        bool first;
+
+        job->slot = slot_of(mongo, key);
+        pthread_mutex_lock(&mongo->lock);
+        if (!job->slot->running++)
+                job->slot->lane = idlest(mongo);
+        job->lane = job->slot->lane;
+        first = !job->lane->running++;
+        pthread_mutex_unlock(&mongo->lock);
+        return first;
+}
+
+static void go(struct mongo_job *job)
+{
+        pthread_mutex_lock(&job->mongo->lock);
+        job->slot->running--;
+        job->lane->running--;
+        pthread_mutex_unlock(&job->mongo->lock);
+}
+
 static void release(void *arg)
 {
         struct mongo_job *job = arg;
 
-        atomic_fetch_sub(&job->lane->running, 1);
+        go(job);
         mongo_job_free(&job);
 }
 
@@ -218,15 +262,6 @@ static int execute(void *arg)
         if (cm_monotonic_us() >= job->deadline_us)
                 return -CM_E_DEADLINE;
         return mongo_execute(job, job->lane->client);
-}
-
-static struct mongo_lane *lane_of(struct cm_mongo *mongo, struct cm_str key)
-{
-        uint64_t hash = 14695981039346656037ULL; /* FNV-1a */
-
-        for (size_t i = 0; i < key.len; i++)
-                hash = (hash ^ (unsigned char)key.data[i]) * 1099511628211ULL;
-        return &mongo->lanes[(hash >> 32) % mongo->lane_count];
 }
 
 static bool is_write(const struct mongo_job *job)
@@ -255,22 +290,21 @@ int mongo_job_run(struct mongo_job **job, struct cm_str key)
 {
         struct mongo_job *it = *job;
         struct cm_mongo *mongo = it->mongo;
-        struct mongo_lane *lane = it->lane = lane_of(mongo, key);
         int64_t start_us = cm_monotonic_us();
         bool writes = is_write(it), left;
         int r;
 
-        if (atomic_fetch_add(&lane->running, 1) && !cm_mongo_is_ready(mongo)) {
-                atomic_fetch_sub(&lane->running, 1);
+        if (!enter(mongo, it, key) && !cm_mongo_is_ready(mongo)) {
+                go(it);
                 return -CM_E_UNAVAILABLE;
         }
         it->deadline_us = cm_fiber_deadline_us();
-        r = cm_work_run_or_leave(lane->work, execute, it, release, &left);
+        r = cm_work_run_or_leave(it->lane->work, execute, it, release, &left);
         cm_histogram_observe_us(&duration, cm_monotonic_us() - start_us);
         if (left) {
                 *job = NULL;
                 return leave(writes, r);
         }
-        atomic_fetch_sub(&lane->running, 1);
+        go(it);
         return say(r, it);
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <mongoc/mongoc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "store/mongo.h"
@@ -10,14 +11,23 @@
 struct mongo_lane {
         struct cm_work_lane *work; /* one thread */
         mongoc_client_t *client;   /* of that thread */
-        atomic_size_t running;     /* calls that have begun or wait */
+        size_t running;            /* calls that have begun or wait */
 };
+
+/* Keys that fall together. While calls of theirs are under way, all of them are in one lane. */
+struct mongo_slot {
+        size_t running;
+        struct mongo_lane *lane;
+};
+#define MONGO_SLOTS 1024
 
 struct cm_mongo {
         mongoc_client_pool_t *pool;
         char *database;
         struct mongo_lane *lanes;
         size_t lane_count;
+        struct mongo_slot slots[MONGO_SLOTS];
+        pthread_mutex_t lock; /* of slots and of what runs in lanes */
         atomic_bool ready;
         atomic_bool standalone; /* no replica set: read concern and retries are not for it */
 };
@@ -36,6 +46,7 @@ enum mongo_operation {
 /* One call. On the heap, because its thread may be left alone with it. */
 struct mongo_job {
         struct cm_mongo *mongo;
+        struct mongo_slot *slot;
         struct mongo_lane *lane;
         enum mongo_operation operation;
         char *collection;
