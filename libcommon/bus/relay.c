@@ -30,6 +30,7 @@
 #define KEEP_US        (7 * CM_DAY)
 #define SILENT_US      CM_DAY
 #define WINDOW         1000
+#define GATHERED       64 /* events in one go */
 #define ARENA_BLOCK    65536
 
 static struct cm_metric published =
@@ -117,6 +118,14 @@ static void hang(const struct cm_relay *relay)
 
 /* ---- leading */
 
+/* What comes in a moment goes along with what is there; not when there is much anyhow. */
+static void gather(struct cm_relay *relay, size_t last_count)
+{
+        if (relay->has_news && !relay->is_stopping && relay->store->gather_us &&
+            last_count < GATHERED)
+                (void)!cm_fiber_sleep(relay->store->gather_us);
+}
+
 /* Publishes all that may be published now. Returns how many, or an error or outcome. */
 static int publish_new(struct cm_relay *relay, size_t *count_r)
 {
@@ -152,12 +161,13 @@ static int tick(struct cm_relay *relay)
 static int follow_outbox(struct cm_relay *relay)
 {
         int64_t wait_us = NAP_FIRST_US;
+        size_t count = 0;
         int r = 0;
 
         while (r == 0 && !relay->is_stopping) {
-                size_t count;
                 int64_t left;
 
+                gather(relay, count);
                 relay->has_news = relay->was_told = false;
                 relay_limit(relay);
                 r = publish_new(relay, &count);

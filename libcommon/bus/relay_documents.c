@@ -18,6 +18,9 @@
  * The lead is a lease in a document, with a term that grows with each leader. It only saves work:
  * what fences is the insert of a position, which succeeds for one relay only.
  *
+ * Each of these steps is a write that others wait behind, above all who has just written: so news
+ * gather for a moment, and what is said and answered within it goes together.
+ *
  * Which documents have events is told in memory by whoever wrote them; other processes put hints
  * into the lease, which the leader reads as often as it naps. Everything is looked through at the
  * start of a lead (and so after each error), and from time to time, for the hint of a process that
@@ -349,6 +352,7 @@ static int documents_measure(struct cm_relay *relay)
 
 const struct cm_outbox cm_outbox_documents = {
         .most_nap_us = RELAY_LOOK_US,
+        .gather_us = RELAY_GATHER_US,
         .open = documents_open,
         .close = documents_close,
         .lead = documents_lead,

@@ -83,6 +83,7 @@ void relay_limit(struct cm_relay *relay);
  */
 struct cm_outbox {
         int64_t most_nap_us; /* it wants to be asked so often */
+        int64_t gather_us;   /* news gather for so long; 0: not at all */
         int (*open)(struct cm_relay *relay);
         void (*close)(struct cm_relay *relay); /* also when open failed */
         int (*lead)(struct cm_relay *relay);   /* 0 or RELAY_NOT_LEADING */
