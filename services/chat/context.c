@@ -13,7 +13,6 @@
 #include "week_rules.h"
 
 #define MAX_QUERY 4096 /* code points that memory takes */
-#define RECALLED  5
 
 static struct cm_metric silent_health = {
         .name = "salus_chat_context_silent_total",
@@ -81,7 +80,7 @@ static void ask_memory(void *arg)
                 .user_id = it->user_id,
                 .question = { .query = it->message,
                               .has_limit = CM_PRESENT,
-                              .limit = RECALLED,
+                              .limit = CONTEXT_RECALLED,
                               .has_purpose = CM_PRESENT,
                               .purpose = context_purpose(it->chat, it->plans) },
         };

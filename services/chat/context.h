@@ -1,6 +1,8 @@
 #pragma once
 #include "chat.h"
 
+#define CONTEXT_RECALLED 5 /* memories at most */
+
 /* What a reply knows of the person. */
 struct reply_context {
         struct planner_context planner;

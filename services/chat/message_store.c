@@ -121,7 +121,7 @@ static void make_pair(const struct message_append *in, int64_t seq, struct messa
 static int write_pair(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
                       const struct cm_uuid *conversation_id, int64_t number,
                       const struct message_page_document *page,
-                      const struct message_document pair[2])
+                      const struct message_document pair[2], struct message_page_document *page_r)
 {
         const struct cm_str thread = thread_key(arena, conversation_id);
         const struct cm_str id = page_id(arena, conversation_id, number);
@@ -148,12 +148,56 @@ static int write_pair(struct chat *chat, struct cm_arena *arena, const struct me
                 CM_UPDATE_PUSH(&update, message_page_document, messages, pair, 2);
                 CM_UPDATE_INC(&update, message_page_document, count, 2);
                 cm_outbox_push(&update, arena, events, count);
-                r = cm_mongo_update(chat->mongo, &page_collection, thread, &filter, &update,
-                                    CM_MONGO_UPDATE);
+                r = cm_mongo_modify(chat->mongo, &page_collection, thread, &filter, &update,
+                                    CM_MONGO_UPDATE, in->page_arena, page_r);
+        }
+        if (r == CM_MONGO_QUARANTINED) { /* written all the same */
+                *page_r = (struct message_page_document){ .count = 0 };
+                r = 0;
         }
         if (r == 0)
                 wake(chat, id);
         return r;
+}
+
+struct placing {
+        struct chat *chat;
+        struct cm_arena *arena;
+        struct cm_uuid reply_id;
+        struct reply_document place;
+        int result;
+};
+
+static void insert_place(void *arg)
+{
+        struct placing *it = arg;
+
+        it->result = reply_place_insert(it->chat, it->arena, &it->reply_id, &it->place);
+}
+
+/* The pair and where its reply is, at the same time. When somebody was faster the place leads to a
+ * reply of another id, which is as if there were none. */
+static int write_both(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                      const struct cm_uuid *conversation_id, int64_t number,
+                      const struct message_page_document *page,
+                      const struct message_document pair[2], struct message_page_document *page_r)
+{
+        struct placing placing = { .chat = chat,
+                                   .arena = arena,
+                                   .reply_id = pair[1].id,
+                                   .place = { .user_id = in->conversation->user_id,
+                                              .conversation_id = *conversation_id,
+                                              .seq = pair[1].seq } };
+        struct cm_group group;
+        int r, joined;
+
+        cm_group_init(&group);
+        r = cm_group_start(&group, "place of a reply", insert_place, &placing);
+        if (r)
+                return r;
+        r = write_pair(chat, arena, in, conversation_id, number, page, pair, page_r);
+        joined = cm_group_join(&group);
+        return r ? r : joined ? joined : placing.result;
 }
 
 /* The key may be on the page before, too. 0 when it is new. */
@@ -188,11 +232,12 @@ static bool guess_page(const struct message_append *in, struct message_page_docu
 }
 
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r)
+                         struct message_document *message_r, struct message_page_document *page_r)
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
         struct cm_uuid conversation_id;
 
+        *page_r = (struct message_page_document){ .count = 0 };
         (void)cm_uuid_parse(in->conversation->id, &conversation_id);
         for (int i = 0; i < TRIES; i++) {
                 struct message_page_document page = { .count = 0 };
@@ -218,7 +263,7 @@ int message_store_append(struct chat *chat, struct cm_arena *arena, const struct
                         continue;
                 }
                 make_pair(in, number * MESSAGES_A_PAGE + page.count, pair);
-                r = write_pair(chat, arena, in, &conversation_id, number, there, pair);
+                r = write_both(chat, arena, in, &conversation_id, number, there, pair, page_r);
                 if (r == 0)
                         *message_r = pair[0];
                 if (r <= 0)

@@ -21,17 +21,21 @@ struct message_append {
         struct message_document message; /* as it is said; id and seq are given here. key absent:
                                             each attempt is one of its own */
         const struct chat_crisis
-                *crisis; /* crisis.detected goes with it, unless its level is none */
-        bool is_refused; /* unless it was said before under its key */
+                *crisis;             /* crisis.detected goes with it, unless its level is none */
+        bool is_refused;             /* unless it was said before under its key */
+        struct cm_arena *page_arena; /* of page_r: what the reply reads may outlive the request */
 };
 
 /*
- * Stores the message, the place of its reply (streaming) and their events in one write. 0 or
- * MESSAGE_REPEATED with the message as stored, whose reply_id and seq + 1 are the reply's;
- * MESSAGE_KEY_REUSED. A key is known for at least 32 further messages.
+ * Stores the message, its reply (streaming) and their events in one write, and at the same time
+ * where the reply is. 0 or MESSAGE_REPEATED with the message as stored, whose reply_id and seq + 1
+ * are the reply's; MESSAGE_KEY_REUSED. A key is known for at least 32 further messages. After 0
+ * *page_r is the message's page as the write has left it, or has no messages: read it again. After
+ * an error the message may be there, and its reply is taken up as that of a process that died.
  */
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r) CM_MUST_CHECK;
+                         struct message_document *message_r,
+                         struct message_page_document *page_r) CM_MUST_CHECK;
 
 /* The message at a place; MESSAGE_NONE. */
 int message_store_find(struct chat *chat, struct cm_arena *arena,

@@ -160,20 +160,17 @@ static int answer(struct cm_request *request, const struct message_send_params *
         return cm_reply_json(request, 202, &sent_message_schema, &sent);
 }
 
-/* The message is stored: its reply begins, unless that was done by an earlier attempt. */
-static int begin(struct cm_request *request, const struct conversation_document *conversation,
-                 const struct cm_uuid *conversation_id, const struct message_document *message,
-                 bool is_repeated)
+/* An earlier attempt has stored it. Where its reply is may have been left out. */
+static int answer_repeated(struct cm_request *request, const struct message_send_params *params,
+                           const struct message_document *message)
 {
-        struct chat *chat = cm_request_service(request);
-        const struct reply_document place = { .user_id = conversation->user_id,
-                                              .conversation_id = *conversation_id,
+        const struct reply_document place = { .user_id = cm_request_claims(request)->sub,
+                                              .conversation_id = params->conversation_id,
                                               .seq = message->seq + 1 };
-        int r = is_repeated ? 0 : reply_start(chat, conversation, message);
+        int r = reply_place_insert(cm_request_service(request), cm_request_arena(request),
+                                   &message->reply_id, &place);
 
-        if (r)
-                return r;
-        return reply_place_insert(chat, cm_request_arena(request), &message->reply_id, &place);
+        return r ? r : answer(request, params, message, true);
 }
 
 /* Nobody fills the house alone; who asks for help is never told to wait for that. */
@@ -187,39 +184,54 @@ static int refuse_busy(struct cm_request *request)
         return cm_reply_problem(request, &problem);
 }
 
-int message_send(struct cm_request *request, const struct message_send_params *params,
-                 const struct message_input *in)
+/* Stores it, in the conversation that is found meanwhile; its reply goes on where it was prepared.
+ */
+static int store(struct cm_request *request, const struct message_send_params *params,
+                 struct message_append *append, struct reply **reply)
 {
         struct chat *chat = cm_request_service(request);
         struct conversation_document conversation;
+        struct message_page_document page;
         struct message_document stored;
-        struct analysis analysis;
-        struct message_append append = { .conversation = &conversation,
-                                         .crisis = &analysis.crisis };
-        int r = check_content(request, in);
+        int r = find(request, &params->conversation_id, &conversation);
 
-        if (r == 0)
-                r = make_message(request, params, in, &analysis, &append.message);
-        if (r == 0)
-                r = find(request, &params->conversation_id, &conversation);
         if (r)
                 return r < 0 ? r : 0;
         if (conversation.status != DOCUMENT_STATUS_ACTIVE)
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
-        if (!reply_may_start(chat))
-                return -CM_E_OVERLOAD;
-        append.is_refused = analysis.crisis.level == CHAT_CRISIS_NONE &&
-                            reply_is_person_busy(chat, &conversation.user_id);
-        r = message_store_append(chat, cm_request_arena(request), &append, &stored);
+        append->conversation = &conversation;
+        append->page_arena = *reply ? reply_arena(*reply) : NULL;
+        r = message_store_append(chat, cm_request_arena(request), append, &stored, &page);
         if (r == MESSAGE_KEY_REUSED)
                 return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
         if (r == MESSAGE_REFUSED)
                 return refuse_busy(request);
-        if (r == 0 || r == MESSAGE_REPEATED) {
-                bool is_repeated = r == MESSAGE_REPEATED;
+        if (r == MESSAGE_REPEATED)
+                return answer_repeated(request, params, &stored);
+        if (r == 0)
+                r = reply_begin(reply, &conversation, &stored, &page);
+        return r ? r : answer(request, params, &stored, false);
+}
 
-                r = begin(request, &conversation, &params->conversation_id, &stored, is_repeated);
-                return r ? r : answer(request, params, &stored, is_repeated);
-        }
-        return r;
+int message_send(struct cm_request *request, const struct message_send_params *params,
+                 const struct message_input *in)
+{
+        struct chat *chat = cm_request_service(request);
+        const struct cm_uuid *user_id = &cm_request_claims(request)->sub;
+        CM_CLEANUP(reply_drop) struct reply *reply = NULL;
+        struct analysis analysis;
+        struct message_append append = { .crisis = &analysis.crisis };
+        int r = check_content(request, in);
+
+        if (r == 0)
+                r = make_message(request, params, in, &analysis, &append.message);
+        if (r)
+                return r < 0 ? r : 0;
+        if (!reply_may_start(chat))
+                return -CM_E_OVERLOAD;
+        append.is_refused =
+                analysis.crisis.level == CHAT_CRISIS_NONE && reply_is_person_busy(chat, user_id);
+        if (!append.is_refused)
+                r = reply_prepare(chat, user_id, &append.message, &reply);
+        return r ? r : store(request, params, &append, &reply);
 }

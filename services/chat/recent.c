@@ -43,31 +43,39 @@ static void read_rounds(struct cm_arena *arena, const struct message_document *m
         out->rounds = rounds;
 }
 
-int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
-                int64_t seq, struct planner_input *input)
+static void read_message(struct cm_arena *arena, const struct message_document *message,
+                         struct planner_message *out)
 {
-        int64_t from = seq - chat->settings->chat_recent;
-        struct message_document *messages;
+        *out = (struct planner_message){
+                .is_from_person = message->role == MESSAGE_ROLE_USER,
+                .text = message->content,
+                .sources = message->sources.items,
+                .source_count = message->sources.count,
+        };
+        read_rounds(arena, message, out);
+}
+
+int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
+                int64_t seq, const struct message_page_document *page, struct planner_input *input)
+{
+        int64_t from = seq > chat->settings->chat_recent ? seq - chat->settings->chat_recent : 0;
+        int64_t known = page->messages.count ? seq - seq % MESSAGES_A_PAGE : seq;
+        int64_t first = from > known ? from : known; /* of those on the page */
+        struct message_document *before = NULL;
         struct planner_message *recent;
         size_t count = 0;
         int r = 0;
 
-        from = from > 0 ? from : 0;
-        if (seq > from)
-                r = message_store_list(chat, arena, conversation_id, from, (size_t)(seq - from),
-                                       &messages, &count);
+        if (from < first)
+                r = message_store_list(chat, arena, conversation_id, from, (size_t)(first - from),
+                                       &before, &count);
         if (r)
                 return r;
-        recent = cm_arena_array(arena, count + 1, sizeof(*recent));
-        for (size_t i = 0; i < count; i++) {
-                recent[i] = (struct planner_message){
-                        .is_from_person = messages[i].role == MESSAGE_ROLE_USER,
-                        .text = messages[i].content,
-                        .sources = messages[i].sources.items,
-                        .source_count = messages[i].sources.count,
-                };
-                read_rounds(arena, &messages[i], &recent[i]);
-        }
+        recent = cm_arena_array(arena, count + (size_t)(seq - first) + 1, sizeof(*recent));
+        for (size_t i = 0; i < count; i++)
+                read_message(arena, &before[i], &recent[i]);
+        for (int64_t at = first; at < seq; at++)
+                read_message(arena, &page->messages.items[at % MESSAGES_A_PAGE], &recent[count++]);
         input->recent = recent;
         input->recent_count = count;
         return 0;

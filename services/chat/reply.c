@@ -21,7 +21,8 @@
 
 /*
  * Two fibers a reply: one works and may be cancelled at any wait, the other waits for it, stores
- * what came of it, and only then says the last event.
+ * what came of it, and only then says the last event. Both run while the message is being stored:
+ * others are asked what they know meanwhile, and that is all.
  */
 #define MAX_TOOLS  64
 #define MAX_ROUNDS 16
@@ -42,15 +43,23 @@ static struct cm_metric taken = CM_COUNTER("salus_chat_replies_taken_total",
 static const struct cm_metric ended =
         CM_COUNTER("salus_chat_replies_total", "Replies that ended, by how");
 
+enum stage { PREPARED, BEGUN, DROPPED };
+
 struct reply {
         struct cm_list node;
         struct chat *chat;
         struct cm_arena arena;
-        struct cm_event_log *log;
+        enum stage stage;
+        struct cm_cond decided;   /* it has begun, or was dropped */
+        struct cm_event_log *log; /* NULL: it has not begun */
         struct conversation_document conversation;
         struct cm_uuid conversation_id;
-        struct message_document message; /* what is answered */
+        struct message_document message;   /* what is answered */
+        struct message_page_document page; /* with the message, or without messages */
+        struct reply_context context;
         int64_t started_us;
+        int result;            /* of the work */
+        int touched;           /* whether the conversation knows */
         struct cm_fiber *work; /* while it runs */
         int64_t stopped_us;    /* monotonic; 0: nobody asked */
         bool is_cut;           /* the worker ends */
@@ -258,29 +267,27 @@ static int converse(struct reply *reply, const struct analysis *analysis)
 {
         struct chat *chat = reply->chat;
         struct planner_input input = { .message = &analysis->text };
-        struct reply_context context;
+        const struct reply_context *context = &reply->context;
         struct tool_scene scene = { .chat = chat,
                                     .arena = &reply->arena,
                                     .user_id = reply->conversation.user_id,
                                     .reply_id = reply->out.id,
                                     .conversation_id = reply->conversation_id,
                                     .message_id = reply->message.id,
-                                    .now = reply->message.created_at };
-        int r = context_gather(chat, &reply->arena, &reply->conversation.user_id,
-                               reply->message.content, reply->message.created_at, &context);
+                                    .now = reply->message.created_at,
+                                    .asked = reply->message.content };
+        int r = recent_load(chat, &reply->arena, &reply->conversation_id, reply->message.seq,
+                            &reply->page, &input);
 
-        if (r == 0)
-                r = recent_load(chat, &reply->arena, &reply->conversation_id, reply->message.seq,
-                                &input);
         if (r)
                 return r;
-        input.reply = reply_language(&analysis->text, &context);
-        input.context = context.planner;
-        scene.context = &context.planner;
+        input.reply = reply_language(&analysis->text, context);
+        input.context = context->planner;
+        scene.context = &context->planner;
         scene.language = input.reply;
-        scene.today = context.today;
-        r = follow_plan(reply, context.plans, &input, &scene);
-        return may_fall_back(reply, context.plans, r) ? fall_back(reply, &input, &scene) : r;
+        scene.today = context->today;
+        r = follow_plan(reply, context->plans, &input, &scene);
+        return may_fall_back(reply, context->plans, r) ? fall_back(reply, &input, &scene) : r;
 }
 
 static int32_t state_of(const struct reply *reply, int r)
@@ -292,29 +299,67 @@ static int32_t state_of(const struct reply *reply, int r)
         return cm_event_log_is_stopped(reply->log) ? REPLY_STATE_STOPPED : REPLY_STATE_FAILED;
 }
 
+static bool is_crisis(const struct reply *reply)
+{
+        return reply->message.crisis_level > CRISIS_LEVEL_NONE;
+}
+
+static void ask(void *arg)
+{
+        struct reply *reply = arg;
+
+        /* Only a cancel ends it early, and that ends the work as well. */
+        (void)!context_gather(reply->chat, &reply->arena, &reply->conversation.user_id,
+                              reply->message.content, reply->message.created_at, &reply->context);
+}
+
+/* Until the message is stored. Nothing is said before. */
+static int await_message(struct reply *reply)
+{
+        int r = 0;
+
+        while (reply->stage == PREPARED && r == 0)
+                r = cm_cond_wait(&reply->decided);
+        if (reply->stage == DROPPED || reply->is_cut ||
+            (reply->log && cm_event_log_is_stopped(reply->log)))
+                cm_fiber_cancel(reply->work);
+        return reply->stage == DROPPED ? -CM_E_CANCELLED : r;
+}
+
+static int answer(struct reply *reply)
+{
+        struct message_document scratch = { 0 };
+        struct analysis analysis;
+
+        if (!analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis, &scratch))
+                return -CM_E_INTERNAL; /* it was well-formed when it was stored */
+        return analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
+                                                        : converse(reply, &analysis);
+}
+
 static void work(void *arg)
 {
         struct reply *reply = arg;
-        struct message_document scratch = { 0 };
-        struct analysis analysis;
-        int r;
+        struct cm_group asking;
+        int r = 0, asked;
 
         reply->work = cm_fiber_self();
-        if (cm_event_log_is_stopped(reply->log) || reply->is_cut)
-                cm_fiber_cancel(reply->work);
-        r = say_started(reply);
-        if (r == 0 &&
-            !analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis, &scratch))
-                r = -CM_E_INTERNAL; /* it was well-formed when it was stored */
+        cm_group_init(&asking);
+        if (!is_crisis(reply)) /* help needs nothing that others know */
+                r = cm_group_start(&asking, "reply context", ask, reply);
         if (r == 0)
-                r = analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
-                                                             : converse(reply, &analysis);
+                r = await_message(reply);
+        if (r == 0)
+                r = say_started(reply);
+        asked = cm_group_join(&asking);
+        if (r == 0)
+                r = asked;
+        if (r == 0)
+                r = answer(reply);
         reply->work = NULL;
         if (reply->stopped_us)
                 cm_histogram_observe_us(&stopping, cm_monotonic_us() - reply->stopped_us);
-        reply->out.state = state_of(reply, r);
-        if (reply->out.state == REPLY_STATE_FAILED)
-                cm_log(CM_LOG_ERROR, "a reply failed", CM_F_ERROR(r));
+        reply->result = r;
 }
 
 static void interrupt(struct reply *reply)
@@ -403,16 +448,43 @@ static void reply_free(struct reply *reply)
         cm_free(reply);
 }
 
+/* The next message finds what it needs in the conversation: before the end is said. */
+static void touch(void *arg)
+{
+        struct reply *reply = arg;
+
+        reply->touched =
+                conversation_store_touch(reply->chat, &reply->conversation, reply->out.seq + 1,
+                                         reply->message.crisis_level, reply->message.created_at);
+}
+
 /* Stored, then said. */
 static void end(struct reply *reply)
 {
-        int stored = store(reply);
+        struct cm_group group;
+        int stored;
 
+        reply->out.state = state_of(reply, reply->result);
+        if (reply->out.state == REPLY_STATE_FAILED)
+                cm_log(CM_LOG_ERROR, "a reply failed", CM_F_ERROR(reply->result));
+        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_US);
+        cm_group_init(&group);
+        reply->touched = cm_group_start(&group, "conversation of a reply", touch, reply);
+        stored = store(reply);
+        (void)cm_group_join(&group);
+        if (reply->touched) /* the store was away, and may be back */
+                touch(reply);
         say_end(reply, stored);
         count_end(reply, stored);
-        (void)cm_fiber_set_deadline(cm_monotonic_us() + STORE_US);
-        (void)!conversation_store_touch(reply->chat, &reply->conversation, reply->out.seq + 1,
-                                        reply->message.crisis_level, reply->message.created_at);
+}
+
+/* Who prepared it decides, whatever became of the work: soon, because a write has an end. */
+static void await_decision(struct reply *reply)
+{
+        cm_fiber_shield();
+        (void)cm_fiber_set_deadline(CM_NEVER);
+        while (reply->stage == PREPARED)
+                (void)!cm_cond_wait(&reply->decided);
 }
 
 static void life(void *arg)
@@ -422,13 +494,13 @@ static void life(void *arg)
 
         (void)cm_fiber_set_deadline(reply->started_us + reply->chat->settings->reply_timeout_us);
         cm_group_init(&group);
-        reply->out.state = REPLY_STATE_FAILED;
-        if (cm_group_start(&group, "reply work", work, reply) == 0)
+        reply->result = cm_group_start(&group, "reply work", work, reply);
+        if (reply->result == 0)
                 (void)cm_group_join(&group);
-        cm_fiber_shield();
-        if (cm_event_log_is_taken(reply->log)) /* its place is another's to fill */
-                cm_counter_add(&taken, 1);
-        else
+        await_decision(reply);
+        if (reply->stage == BEGUN && cm_event_log_is_taken(reply->log))
+                cm_counter_add(&taken, 1); /* its place is another's to fill */
+        else if (reply->stage == BEGUN)
                 end(reply);
         cm_event_log_close(&reply->log);
         reply_free(reply);
@@ -441,38 +513,52 @@ bool reply_may_start(const struct chat *chat)
         return !chat->is_ending && chat->reply_count < (size_t)chat->settings->max_replies;
 }
 
+/* One that is only prepared may come to nothing. */
+static bool is_of(const struct reply *reply, const struct cm_uuid *user_id)
+{
+        return reply->stage == BEGUN && cm_uuid_equal(&reply->conversation.user_id, user_id);
+}
+
 bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id)
 {
         const struct cm_list *node = chat->replies.next;
         int count = 0;
 
         for (; node != &chat->replies; node = node->next)
-                count += cm_uuid_equal(
-                        &CM_CONTAINER(node, struct reply, node)->conversation.user_id, user_id);
+                count += is_of(CM_CONTAINER(node, struct reply, node), user_id);
         return count >= chat->settings->max_replies_person;
 }
 
-static struct reply *reply_new(struct chat *chat, const struct conversation_document *conversation,
+static struct reply *reply_new(struct chat *chat, const struct cm_uuid *user_id,
                                const struct message_document *message)
 {
         struct reply *reply = CM_NEW(struct reply);
 
         cm_arena_init(&reply->arena, 16 * 1024);
+        cm_cond_init(&reply->decided);
         reply->chat = chat;
         reply->started_us = cm_monotonic_us();
-        reply->conversation = (struct conversation_document){
-                .id = cm_arena_str(&reply->arena, conversation->id),
-                .user_id = conversation->user_id,
-                .crisis_level = conversation->crisis_level,
-        };
-        (void)cm_uuid_parse(conversation->id, &reply->conversation_id);
+        reply->conversation.user_id = *user_id;
         reply->message = (struct message_document){
-                .id = message->id,
-                .seq = message->seq,
                 .content = cm_arena_str(&reply->arena, message->content),
                 .crisis_level = message->crisis_level,
                 .created_at = message->created_at,
         };
+        cm_list_append(&chat->replies, &reply->node);
+        chat->reply_count++;
+        cm_gauge_add(&running, 1);
+        return reply;
+}
+
+/* Which message it answers, and where. */
+static void put(struct reply *reply, const struct conversation_document *conversation,
+                const struct message_document *message)
+{
+        reply->conversation.id = cm_arena_str(&reply->arena, conversation->id);
+        reply->conversation.crisis_level = conversation->crisis_level;
+        (void)cm_uuid_parse(conversation->id, &reply->conversation_id);
+        reply->message.id = message->id;
+        reply->message.seq = message->seq;
         reply->out = (struct message_document){
                 .id = message->reply_id,
                 .seq = message->seq + 1,
@@ -482,28 +568,52 @@ static struct reply *reply_new(struct chat *chat, const struct conversation_docu
                 .has_state = CM_PRESENT,
                 .created_at = message->created_at,
         };
-        cm_list_append(&chat->replies, &reply->node);
-        chat->reply_count++;
-        cm_gauge_add(&running, 1);
-        return reply;
 }
 
-/* It lives, or it is freed and `r` says why not. */
-static int begin_life(struct reply *reply, int r)
+/* It lives, or it is freed. */
+static int start_life(struct reply *reply)
 {
         int64_t before = cm_fiber_set_deadline(CM_NEVER); /* it outlives who asked */
+        int r = cm_fiber_start("reply", life, reply, CM_NEVER);
 
-        if (r == 0) {
-                cm_event_log_on_stop(reply->log, on_stop, reply);
-                r = cm_fiber_start("reply", life, reply, CM_NEVER);
-        }
         (void)cm_fiber_set_deadline(before);
         if (r == 0)
                 return 0;
-        if (reply->log)
-                cm_event_log_close(&reply->log);
+        cm_event_log_close(&reply->log);
         reply_free(reply);
         return r;
+}
+
+static void decide(struct reply *reply, enum stage stage)
+{
+        reply->stage = stage;
+        cm_cond_broadcast(&reply->decided);
+        if (stage == BEGUN)
+                cm_event_log_on_stop(reply->log, on_stop, reply);
+        else
+                interrupt(reply);
+}
+
+int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
+                  const struct message_document *message, struct reply **reply_r)
+{
+        struct reply *reply = reply_new(chat, user_id, message);
+        int r = start_life(reply);
+
+        *reply_r = r ? NULL : reply;
+        return r;
+}
+
+struct cm_arena *reply_arena(struct reply *reply)
+{
+        return &reply->arena;
+}
+
+void reply_drop(struct reply **reply)
+{
+        if (*reply)
+                decide(*reply, DROPPED);
+        *reply = NULL;
 }
 
 #ifdef CM_FAULTS
@@ -515,26 +625,43 @@ static void die_if_asked(void)
 }
 #endif
 
-int reply_start(struct chat *chat, const struct conversation_document *conversation,
-                const struct message_document *message)
+int reply_begin(struct reply **reply, const struct conversation_document *conversation,
+                const struct message_document *message, const struct message_page_document *page)
 {
-        struct reply *reply = reply_new(chat, conversation, message);
+        struct reply *it = *reply;
+        int r;
 
 #ifdef CM_FAULTS
         die_if_asked();
 #endif
-        return begin_life(reply, cm_event_log_open(chat->logs, &message->reply_id, &reply->log));
+        put(it, conversation, message);
+        it->page = *page;
+        r = cm_event_log_open(it->chat->logs, &message->reply_id, &it->log);
+        if (r)
+                return r;
+        decide(it, BEGUN);
+        *reply = NULL;
+        return 0;
 }
 
 int reply_take_up(struct chat *chat, const struct conversation_document *conversation,
                   const struct message_document *message)
 {
-        struct reply *reply = reply_new(chat, conversation, message);
-        const struct reply_started started = started_of(reply);
+        struct reply *reply = reply_new(chat, &conversation->user_id, message);
+        struct reply_started started;
+        int r;
 
+        put(reply, conversation, message);
+        started = started_of(reply);
         reply->has_started = true;
-        return begin_life(reply, cm_event_log_claim(chat->logs, &message->reply_id,
-                                                    &reply_event_started, &started, &reply->log));
+        r = cm_event_log_claim(chat->logs, &message->reply_id, &reply_event_started, &started,
+                               &reply->log);
+        if (r) {
+                reply_free(reply);
+                return r;
+        }
+        decide(reply, BEGUN);
+        return start_life(reply);
 }
 
 static void await_replies(struct chat *chat, int64_t until)

@@ -14,10 +14,22 @@ struct reply;
 bool reply_may_start(const struct chat *chat);
 /* As many replies as one person may have are being made here. */
 bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id);
-/* Starts the reply to a message that is stored. -CM_E_OVERLOAD: nobody makes it; it will count as
- * interrupted. Does not suspend. */
-int reply_start(struct chat *chat, const struct conversation_document *conversation,
-                const struct message_document *message) CM_MUST_CHECK;
+/*
+ * Makes a reply ready while its message is being stored: what others know of the person is asked
+ * for already, but not a word is said before the message is there. It becomes a reply by
+ * reply_begin() or is given up by reply_drop(). -CM_E_OVERLOAD. Does not suspend.
+ */
+int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
+                  const struct message_document *message, struct reply **reply_r) CM_MUST_CHECK;
+/* The message is stored: its reply goes on by itself, and *reply is NULL. -CM_E_OVERLOAD: nobody
+ * makes it; it will be taken up, or count as interrupted. Does not suspend. */
+int reply_begin(struct reply **reply, const struct conversation_document *conversation,
+                const struct message_document *message,
+                const struct message_page_document *page) CM_MUST_CHECK;
+/* Where `page` of reply_begin() must be. */
+struct cm_arena *reply_arena(struct reply *reply);
+/* NULL is allowed. Sets *reply to NULL. Does not suspend. */
+void reply_drop(struct reply **reply);
 /* The same for a message whose reply was to begin elsewhere and has not: of all who try, one makes
  * it. CM_EVENT_LOG_BEGUN, or as above. Suspends. */
 int reply_take_up(struct chat *chat, const struct conversation_document *conversation,

@@ -1,6 +1,7 @@
 #include "tool_calls.h"
 
 #include "base/error.h"
+#include "context.h"
 #include "rpc.h"
 #include "tool_facts.h"
 #include "week_rules.h"
@@ -242,9 +243,23 @@ static struct chat_tool_result remember(const struct tool_scene *scene,
         return done(scene, call, note);
 }
 
-static struct chat_tool_result recall(const struct tool_scene *scene,
-                                      const struct chat_tool_call *call)
+/* It is in the context, unless something was done since. */
+static bool was_recalled(const struct tool_scene *scene, const struct recall_arguments *in,
+                         size_t index)
 {
+        const struct chat *chat = scene->chat;
+
+        return index == 0 && !scene->context->is_memory_silent &&
+               scene->purpose == context_purpose(chat, chat->planner) &&
+               in->has_limit == CM_PRESENT && in->limit == CONTEXT_RECALLED &&
+               cm_str_equal(in->query, scene->asked);
+}
+
+static struct chat_tool_result recall(const struct tool_scene *scene,
+                                      const struct chat_tool_call *call, size_t index)
+{
+        static const struct memory_notes none = { .items = { NULL, 0 } };
+        const struct memory_notes *known = scene->context->memories;
         const struct recall_arguments *in = call->decoded;
         struct memory_recall_call request = {
                 .user_id = scene->user_id,
@@ -256,8 +271,11 @@ static struct chat_tool_result recall(const struct tool_scene *scene,
         };
         struct recall_answer reply;
         struct cm_rpc_problem problem;
-        int r = memory_rpc_recall(rpc_of(scene), scene->arena, &request, &reply, &problem);
+        int r;
 
+        if (was_recalled(scene, in, index))
+                return done(scene, call, known ? known : &none);
+        r = memory_rpc_recall(rpc_of(scene), scene->arena, &request, &reply, &problem);
         if (r)
                 return failed(scene->arena, r, &problem);
         return done(scene, call, tool_notes(scene->arena, &reply));
@@ -453,15 +471,17 @@ static struct chat_tool_result confirm_reminder(const struct tool_scene *scene,
 /* ---- all of them */
 
 static struct chat_tool_result run(const struct tool_scene *scene,
-                                   const struct chat_tool_call *call, struct cm_str key)
+                                   const struct chat_tool_call *call, size_t index)
 {
+        struct cm_str key = key_of(scene, index);
+
         switch (call->tool) {
         case CHAT_TOOL_VOID_RECORD:
                 return void_record(scene, call, key);
         case CHAT_TOOL_REMEMBER:
                 return remember(scene, call, key);
         case CHAT_TOOL_RECALL:
-                return recall(scene, call);
+                return recall(scene, call, index);
         case CHAT_TOOL_FORGET:
                 return forget(scene, call, key);
         case CHAT_TOOL_CREATE_REMINDER:
@@ -488,7 +508,7 @@ struct chat_tool_result tool_call_run(const struct tool_scene *scene,
         struct chat_tool_result result;
 
         (void)cm_fiber_set_deadline(mine < before ? mine : before);
-        result = run(scene, call, key_of(scene, index));
+        result = run(scene, call, index);
         (void)cm_fiber_set_deadline(before);
         return result;
 }
