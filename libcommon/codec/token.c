@@ -26,6 +26,11 @@
 static const char *const type_names[] = { NULL,    "patient",     "doctor",
                                           "admin", "institution", "client" };
 
+const char *cm_claims_type_name(int32_t type)
+{
+        return type > 0 && type < (int32_t)CM_COUNT(type_names) ? type_names[type] : NULL;
+}
+
 const char *cm_token_outcome_name(int outcome)
 {
         static const char *const names[] = {
@@ -189,11 +194,20 @@ static bool read_time(const json_t *claims, const char *name, cm_time *time_r)
         return true;
 }
 
+/* RFC 6749 section 3.3: printable ASCII without quote and backslash, so it may go into a header. */
+static bool is_scope(const char *scope)
+{
+        for (; *scope; scope++)
+                if (*scope < 0x20 || *scope > 0x7e || *scope == '"' || *scope == '\\')
+                        return false;
+        return true;
+}
+
 static bool read_scope(const json_t *claims, struct cm_claims *claims_r)
 {
         const char *scope = json_string_value(json_object_get(claims, "scope"));
 
-        if (!scope || strlen(scope) >= sizeof(claims_r->scope))
+        if (!scope || strlen(scope) >= sizeof(claims_r->scope) || !is_scope(scope))
                 return false;
         memcpy(claims_r->scope, scope, strlen(scope) + 1);
         return true;

@@ -24,6 +24,9 @@ struct cm_claims {
         cm_time expires_at;
 };
 
+/* "patient"; absent names are NULL. */
+const char *cm_claims_type_name(int32_t type);
+
 enum cm_token_outcome {
         CM_TOKEN_MALFORMED = 1, /* not a token of ours at all */
         CM_TOKEN_UNKNOWN_KEY,

@@ -48,6 +48,23 @@ void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *en
         cm_pg_put_text(params, cm_str_from(context->request_id));
 }
 
+void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
+                         struct cm_pg_params *params)
+{
+        struct cm_uuid id = cm_uuid7(now);
+
+        cm_pg_put_uuid(params, &id);
+        cm_pg_put_time(params, now);
+        cm_pg_put_uuid(params, entry->actor);
+        cm_pg_put_text(params, cm_str_from(entry->action));
+        cm_pg_put_text(params, entry->target);
+        cm_pg_put_text(params, cm_str_from(entry->outcome));
+        cm_pg_put_text(params, cm_str_from(entry->reason));
+        cm_pg_put_text(params, CM_STR(""));
+        cm_pg_put_text(params, CM_STR(""));
+        cm_pg_put_text(params, CM_STR(""));
+}
+
 int cm_audit(struct cm_request *request, struct cm_pg_tx *tx, const struct cm_audit_entry *entry)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };

@@ -18,6 +18,9 @@ struct cm_audit_entry {
 extern const struct cm_pg_statement cm_audit_insert;
 void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,
                      struct cm_pg_params *params);
+/* Of what no request caused: the service by itself, or a command of its operator. */
+void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
+                         struct cm_pg_params *params);
 /* In a transaction. 0 or an error. Suspends. */
 int cm_audit(struct cm_request *request, struct cm_pg_tx *tx,
              const struct cm_audit_entry *entry) CM_MUST_CHECK;

@@ -84,6 +84,10 @@ void worker_drain(struct worker *worker);
 /* Says that the daemon must end, with status 1. Logged by the caller. */
 void daemon_fail(struct daemon *daemon);
 
+/* ---- command.c: runs one with run_on_stores. The exit status. */
+int command_run(const struct cm_service *service, const struct cm_service_settings *settings,
+                const struct cm_command *command, const char *argument);
+
 /* ---- bus.c: relay and consumer are the first worker's, calls are answered by each */
 
 /* A fiber that looks whether the bus may be used: bus_seen, or the end of the daemon. */

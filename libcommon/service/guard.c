@@ -10,6 +10,7 @@
 #include "http/request_internal.h"
 #include "http/websocket.h"
 #include "service/guard_internal.h"
+#include "service/tokens.h"
 #include "service/user_refs.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
@@ -82,8 +83,9 @@ static int forbidden(struct cm_request *request, const char *code, const char *r
 /* ---- the token */
 
 /* "Bearer" in any case, one or more blanks, the token. */
-static struct cm_str bearer_token(struct cm_str header)
+struct cm_str cm_bearer_token(struct cm_request *request)
 {
+        struct cm_str header = cm_request_header(request, "authorization");
         const struct cm_str scheme = CM_STR("bearer ");
 
         if (!header.data || header.len <= scheme.len ||
@@ -108,46 +110,84 @@ static struct cm_str subprotocol_token(struct cm_request *request)
 }
 
 /* A key that we do not know may be new: the set is read again, though not for everybody who asks.
- */
+ * Without a set that is surely the newest nobody knows whether the token is good. */
 static int verify(struct guard *guard, struct cm_str token, cm_time now,
                   const struct cm_claims **claims_r)
 {
         int r = guard_keys_verify(guard, token, now, claims_r);
 
-        if (r != CM_TOKEN_UNKNOWN_KEY || !guard_keys_reload_for_unknown(guard))
+        if (r != CM_TOKEN_UNKNOWN_KEY)
                 return r;
+        r = guard_keys_reload_for_unknown(guard);
+        if (r)
+                return r < 0 ? r : CM_TOKEN_UNKNOWN_KEY;
         return guard_keys_verify(guard, token, now, claims_r);
+}
+
+static int check_token(struct guard *guard, struct cm_str token, cm_time now,
+                       struct cm_arena *arena, struct cm_claims *claims_r)
+{
+        const struct cm_claims *claims;
+        bool confirmed;
+        int r = verify(guard, token, now, &claims);
+
+        if (r)
+                return r;
+        confirmed = guard_is_confirmed(guard, claims);
+        *claims_r = *claims; /* `claims` may go with the next wait */
+        return confirmed ? 0 : guard_confirm(guard, token, claims_r, arena);
 }
 
 /* Sets the request's claims. 0, positive after a reply, or an error. */
 static int authenticate(struct guard *guard, struct cm_request *request)
 {
-        struct cm_str token = bearer_token(cm_request_header(request, "authorization"));
-        const struct cm_claims *claims;
-        bool confirmed;
+        struct cm_str token = cm_bearer_token(request);
+        struct cm_claims claims;
         int r;
 
         if (!token.data)
                 token = subprotocol_token(request);
         if (!token.data)
                 return without_token(request);
-        r = verify(guard, token, cm_request_now(request), &claims);
-        if (r < 0)
+        r = check_token(guard, token, cm_request_now(request), cm_request_arena(request), &claims);
+        if (r == -CM_E_UNAVAILABLE)
                 return unavailable(request, "no_keys");
-        if (r > 0)
-                return unauthorized(request, r);
-
-        confirmed = guard_is_confirmed(guard, claims);
-        cm_request_set_claims(request, claims); /* a copy: `claims` may go with the next wait */
-        if (confirmed)
-                return 0;
-        r = guard_confirm(guard, token, cm_request_claims(request), cm_request_arena(request));
-        return r > 0 ? unauthorized(request, CM_TOKEN_REVOKED) : r;
+        if (r)
+                return r > 0 ? unauthorized(request, r) : r;
+        cm_request_set_claims(request, &claims);
+        return 0;
 }
 
-static bool has_scope(const char *scopes, const char *wanted)
+/* ---- for routes that look at tokens themselves */
+
+int cm_token_check(struct cm_request *request, struct cm_str token, struct cm_claims *claims_r)
 {
-        struct cm_str rest = cm_str_from(scopes), scope;
+        return check_token(worker_here()->guard, token, cm_request_now(request),
+                           cm_request_arena(request), claims_r);
+}
+
+int cm_token_refuse(struct cm_request *request, int outcome)
+{
+        int r = outcome ? unauthorized(request, outcome) : without_token(request);
+
+        return r > 0 ? 0 : r;
+}
+
+int cm_scope_refuse(struct cm_request *request, const char *scope)
+{
+        int r = forbidden(request, CM_CODE_FORBIDDEN, "scope",
+                          cm_arena_printf(cm_request_arena(request),
+                                          "Bearer error=\"insufficient_scope\", scope=\"%s\"",
+                                          scope));
+
+        return r > 0 ? 0 : r;
+}
+
+/* ---- what it allows */
+
+bool cm_claims_allow(const struct cm_claims *claims, const char *wanted)
+{
+        struct cm_str rest = cm_str_from(claims->scope), scope;
 
         while (cm_str_split(&rest, ' ', &scope))
                 if (cm_str_equal(scope, cm_str_from(wanted)))
@@ -157,12 +197,9 @@ static bool has_scope(const char *scopes, const char *wanted)
 
 static int check_scope(struct cm_request *request, const char *scope)
 {
-        if (has_scope(cm_request_claims(request)->scope, scope))
+        if (cm_claims_allow(cm_request_claims(request), scope))
                 return 0;
-        return forbidden(request, CM_CODE_FORBIDDEN, "scope",
-                         cm_arena_printf(cm_request_arena(request),
-                                         "Bearer error=\"insufficient_scope\", scope=\"%s\"",
-                                         scope));
+        return cm_scope_refuse(request, scope) ? -CM_E_INTERNAL : 1;
 }
 
 /* An account that is unknown here was created a moment ago; its event is on the way. */

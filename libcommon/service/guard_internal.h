@@ -9,8 +9,10 @@
  * the next wait. */
 int guard_keys_verify(struct guard *guard, struct cm_str token, cm_time now,
                       const struct cm_claims **claims_r) CM_MUST_CHECK;
-/* Reads the keys again, at most once in 30 s. False when that was not due. Suspends. */
-bool guard_keys_reload_for_unknown(struct guard *guard);
+/* Reads the keys again, at most once in 30 s. 0; GUARD_KEYS_NOT_DUE; -CM_E_UNAVAILABLE when they
+ * could not be read, now or at the last attempt. Suspends. */
+enum { GUARD_KEYS_NOT_DUE = 1 };
+int guard_keys_reload_for_unknown(struct guard *guard) CM_MUST_CHECK;
 bool guard_is_confirmed(const struct guard *guard, const struct cm_claims *claims);
 /* Looks whether the token or its session was revoked before we listened. 0, CM_TOKEN_REVOKED, or an
  * error of the fiber's wait. Without Redis the token stands, and the next request looks again: it

@@ -33,6 +33,7 @@ struct guard {
         bool fixed;         /* the service gave them itself */
         bool loading;
         bool stale;
+        bool unread; /* the last load failed */
         bool stopping;
         struct cm_cond wake;   /* of the fiber */
         struct cm_cond loaded; /* those who wait for a load under way */
@@ -142,6 +143,7 @@ static int load_keys(struct guard *guard)
         guard->loading = true;
         guard->stale = false;
         r = fetch_keys(guard);
+        guard->unread = r != 0;
         guard->loading = false;
         cm_cond_broadcast(&guard->loaded);
         return r;
@@ -173,14 +175,18 @@ static void keys_fiber(void *arg)
         }
 }
 
-bool guard_keys_reload_for_unknown(struct guard *guard)
+int guard_keys_reload_for_unknown(struct guard *guard)
 {
         int64_t now = cm_monotonic_us();
 
-        if (guard->fixed || (now < guard->unknown_next_us && !guard->loading))
-                return false;
-        guard->unknown_next_us = now + UNKNOWN_KEY_US;
-        return load_keys(guard) == 0;
+        if (guard->fixed)
+                return GUARD_KEYS_NOT_DUE;
+        if (guard->loading || now >= guard->unknown_next_us) {
+                guard->unknown_next_us = now + UNKNOWN_KEY_US;
+                return load_keys(guard) ? -CM_E_UNAVAILABLE : 0;
+        }
+        return guard->unread || !cm_redis_is_ready(guard->worker->public.bus) ? -CM_E_UNAVAILABLE
+                                                                              : GUARD_KEYS_NOT_DUE;
 }
 
 int guard_keys_verify(struct guard *guard, struct cm_str token, cm_time now,

@@ -263,11 +263,23 @@ static bool is_about_schema(const char *command)
                strcmp(command, "--status") == 0;
 }
 
+static const struct cm_command *own_command(const struct cm_service *service, const char *name)
+{
+        for (const struct cm_command *own = service->commands; name && own && own->name; own++)
+                if (strcmp(own->name, name) == 0)
+                        return own;
+        return NULL;
+}
+
 static int run_command(const struct cm_service *service, const struct cm_service_settings *settings,
                        const char *command, const char *argument)
 {
+        const struct cm_command *own = own_command(service, command);
+
         if (!command)
                 return run_daemon(service, settings);
+        if (own)
+                return command_run(service, settings, own, argument);
         if (service->documents && is_about_schema(command))
                 return run_documents_command(service, settings, command);
         if (strcmp(command, "--migrate") == 0)
@@ -350,14 +362,6 @@ static int with_settings(const struct cm_service *service, const char *command,
         return r < 0 ? EXIT_USAGE : r;
 }
 
-static const struct cm_command *own_command(const struct cm_service *service, const char *name)
-{
-        for (const struct cm_command *own = service->commands; name && own && own->name; own++)
-                if (strcmp(own->name, name) == 0)
-                        return own;
-        return NULL;
-}
-
 static void show_usage(const struct cm_service *service, FILE *out)
 {
         (void)fprintf(out, usage, service->program);
@@ -380,9 +384,9 @@ int cm_service_main(const struct cm_service *service, int argc, char **argv)
                 show_usage(service, stdout);
                 return EXIT_OK;
         }
-        if (own && argc <= 3)
+        if (own && own->run && argc <= 3)
                 return own->run(argc == 3 ? argv[2] : NULL);
-        if (!is_usable(command, argc)) {
+        if (!(own && argc <= 3) && !is_usable(command, argc)) {
                 show_usage(service, stderr);
                 return EXIT_USAGE;
         }

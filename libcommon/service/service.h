@@ -37,12 +37,15 @@ struct cm_worker {
         void *object;               /* what worker_start made */
 };
 
-/* A command of a service's own, which needs no settings and no stores. A table ends with name NULL.
- */
+/* A command of a service's own. A table ends with name NULL. The functions get NULL when no
+ * argument was given, and return the exit status. */
 struct cm_command {
         const char *name;                 /* "--next" */
         const char *help;                 /* lines for --help, each beginning with two blanks */
-        int (*run)(const char *argument); /* NULL: none was given; returns the exit status */
+        int (*run)(const char *argument); /* without settings and stores; or: */
+        /* In a fiber, with a minute's time. Of the worker there are settings, pg, bus (perhaps not
+         * connected) and signals for sending. */
+        int (*run_on_stores)(struct cm_worker *worker, const char *argument);
 };
 
 struct cm_service {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "flag_signals.h"
+#include "key_keeper.h"
 #include "keys.h"
 #include "session_rules.h"
 #include "session_store.h"
@@ -12,7 +13,6 @@
 #define LEEWAY_US          CM_MINUTE
 #define ATTEMPT_TIMEOUT_US (30 * CM_SECOND)
 #define RETRY_US           CM_SECOND
-#define LOOK_US            (2 * CM_SECOND)
 #define STOP_TIMEOUT_US    CM_SECOND
 
 static int64_t revocation_life_us(const struct auth *auth)
@@ -37,17 +37,6 @@ static int tell(struct auth *auth, struct cm_arena *arena,
         return r;
 }
 
-static int announce_keys(struct auth *auth, struct cm_arena *arena)
-{
-        const struct cm_str set[] = { CM_STR("SET"), CM_STR(KEY_AUTH_JWKS),
-                                      signing_keys_set(auth->keys) };
-        const struct cm_str signal[] = { CM_STR("PUBLISH"), CM_STR(KEY_SIGNAL_AUTH_KEYS),
-                                         signing_keys_tag(auth->keys) };
-        const struct cm_redis_command_line commands[] = { { set, 3 }, { signal, 3 } };
-
-        return tell(auth, arena, commands);
-}
-
 static int announce_session(struct auth *auth, struct cm_arena *arena,
                             const struct cm_uuid *session_id, cm_time until)
 {
@@ -67,19 +56,22 @@ static int announce_session(struct auth *auth, struct cm_arena *arena,
         return tell(auth, arena, commands);
 }
 
+/* The keys come last: where they are, the ended sessions are too. */
 static int announce_all(struct auth *auth, struct cm_arena *arena)
 {
+        const struct key_rotation rotation =
+                key_keeper_rotation(auth->settings, auth->worker, auth->keys);
         int64_t life_us = revocation_life_us(auth);
         struct ended_session *ended = NULL;
         size_t count = 0;
         int r;
 
-        r = announce_keys(auth, arena);
-        if (!r)
-                r = session_store_ended(auth->worker->pg, arena, life_us, &ended, &count);
+        r = session_store_ended(auth->worker->pg, arena, life_us, &ended, &count);
         for (size_t i = 0; !r && i < count; i++)
                 r = announce_session(auth, arena, &ended[i].id, ended[i].ended_at + life_us);
-        return r ? r : flag_signals_send(auth, arena, NULL);
+        if (!r)
+                r = flag_signals_send(auth, arena, NULL);
+        return r ? r : key_rotation_publish(&rotation, arena);
 }
 
 /* As long as Redis is there it is tried again; when Redis goes, its return starts the next try. */
@@ -91,20 +83,28 @@ static void announce_fiber(void *arg)
 
         cm_arena_init(&arena, 4096);
         do {
+                auth->announce_again = false;
                 cm_fiber_set_deadline(cm_monotonic_us() + ATTEMPT_TIMEOUT_US);
                 cm_arena_reset(&arena);
                 r = announce_all(auth, &arena);
                 if (r)
                         cm_log(CM_LOG_WARN, "keys and ended sessions are not announced yet",
                                CM_F_ERROR(r));
-        } while (r && cm_redis_is_ready(auth->worker->bus) && !cm_fiber_sleep(RETRY_US));
+        } while ((r || auth->announce_again) && cm_redis_is_ready(auth->worker->bus) &&
+                 (!r || !cm_fiber_sleep(RETRY_US)));
         cm_arena_deinit(&arena);
+        auth->announcing_all = false;
 }
 
 static void announce(struct auth *auth)
 {
-        int r = cm_group_start(&auth->announcing, "announce", announce_fiber, auth);
+        int r;
 
+        auth->announce_again = true;
+        if (auth->announcing_all)
+                return;
+        r = cm_group_start(&auth->announcing, "announce", announce_fiber, auth);
+        auth->announcing_all = r == 0;
         if (r)
                 cm_log(CM_LOG_ERROR, "nothing announced: no fiber", CM_F_ERROR(r));
 }
@@ -127,37 +127,6 @@ void announce_ended_session(struct auth *auth, struct cm_arena *arena,
         announcements_repeat(auth);
 }
 
-/* A server that is emptied keeps its connections, and nobody reconnects. */
-static int look_after_redis(struct auth *auth, struct cm_arena *arena)
-{
-        struct cm_redis_reply reply = { 0 };
-        int r = cm_redis_call(auth->worker->bus, arena, &reply, CM_STR("EXISTS"),
-                              CM_STR(KEY_AUTH_JWKS), CM_STR_NONE);
-
-        if (r || reply.kind != CM_REDIS_INTEGER || reply.integer)
-                return r;
-        cm_log(CM_LOG_WARN, "Redis has lost keys and ended sessions: announced again");
-        return announce_all(auth, arena);
-}
-
-static void watch_fiber(void *arg)
-{
-        struct auth *auth = arg;
-        struct cm_arena arena;
-
-        cm_arena_init(&arena, 4096);
-        for (;;) {
-                cm_fiber_set_deadline(CM_NEVER);
-                if (cm_fiber_sleep(LOOK_US))
-                        break;
-                cm_fiber_set_deadline(cm_monotonic_us() + ATTEMPT_TIMEOUT_US);
-                if (cm_redis_is_ready(auth->worker->bus))
-                        (void)!look_after_redis(auth, &arena); /* looked at again soon */
-                cm_arena_reset(&arena);
-        }
-        cm_arena_deinit(&arena);
-}
-
 /* The hook stays with the connection; the worker's object may be gone before it. */
 static void on_connect(void *arg)
 {
@@ -172,16 +141,12 @@ void announcements_start(struct auth *auth)
         cm_redis_on_connect(auth->worker->bus, on_connect, auth->worker);
         if (cm_redis_is_ready(auth->worker->bus))
                 announce(auth);
-        if (cm_group_start(&auth->watching, "watch announcements", watch_fiber, auth))
-                cm_log(CM_LOG_ERROR, "announcements are not looked after: no fiber");
 }
 
 void announcements_stop(struct auth *auth)
 {
-        int64_t before = cm_fiber_set_deadline(cm_monotonic_us());
+        int64_t before = cm_fiber_set_deadline(cm_monotonic_us() + STOP_TIMEOUT_US);
 
-        (void)!cm_group_join(&auth->watching); /* it ends by being cancelled */
-        cm_fiber_set_deadline(cm_monotonic_us() + STOP_TIMEOUT_US);
         auth->worker->object = NULL;
         if (cm_group_join(&auth->announcing))
                 cm_log(CM_LOG_WARN, "announcements were cut off");

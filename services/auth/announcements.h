@@ -7,9 +7,10 @@
  * time it comes back, and when it is found without keys, because it may have lost them.
  */
 
-/* Tells Redis now, at each reconnection, and when it has lost its data meanwhile. */
+/* Tells Redis now and at each reconnection. */
 void announcements_start(struct auth *auth);
-/* The same in the background, because something could not be told; nothing while Redis is gone. */
+/* The same in the background, because something could not be told or Redis was found without keys
+ * (key_keeper.c); nothing while Redis is gone. */
 void announcements_repeat(struct auth *auth);
 /* Waits until nothing is being told any more. */
 void announcements_stop(struct auth *auth);

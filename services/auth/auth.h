@@ -22,10 +22,14 @@ struct auth {
         struct cm_token_policy policy;
         struct cm_uuid default_tenant;
         struct cm_seal_keys *seal_keys;
-        struct cm_seal_keys *contact_keys;    /* NULL: facts carry no address, nobody gets mail */
-        int registration;                     /* enum registration_mode */
-        int verification;                     /* enum verification_mode */
-        struct cm_group announcing, watching; /* fibers of announcements.c */
+        struct cm_seal_keys *contact_keys; /* NULL: facts carry no address, nobody gets mail */
+        int registration;                  /* enum registration_mode */
+        int verification;                  /* enum verification_mode */
+        struct cm_group announcing;        /* fibers of announcements.c */
+        bool announcing_all, announce_again;
+        struct cm_group keeping_keys; /* the fiber of key_keeper.c, what wakes it */
+        struct cm_cond keys_news;
+        bool keys_have_news;
 };
 
 int auth_worker_start(struct cm_worker *worker) CM_MUST_CHECK;

@@ -9,7 +9,11 @@ int auth_jwks(struct cm_request *request)
         struct cm_str tag = cm_arena_printf(cm_request_arena(request), "\"%s\"",
                                             signing_keys_tag(auth->keys).data);
 
-        cm_reply_header(request, "Cache-Control", CM_STR("public, max-age=300"));
+        struct cm_str cache =
+                cm_arena_printf(cm_request_arena(request), "public, max-age=%lld",
+                                (long long)(auth->settings->key_cache_us / CM_SECOND));
+
+        cm_reply_header(request, "Cache-Control", cache);
         cm_reply_header(request, "ETag", tag);
         if (cm_str_equal(cm_request_header(request, "if-none-match"), tag))
                 return cm_reply_empty(request, 304);

@@ -1,26 +1,28 @@
 #pragma once
 #include "base/arena.h"
 #include "base/attr.h"
-#include "base/str.h"
+#include "key_rules.h"
 #include "store/pg.h"
 
 /* The signing_keys table. Private halves come and go sealed. */
 
-enum key_state { KEY_ANNOUNCED = 1, KEY_ACTIVE, KEY_RETIRED, KEY_WITHDRAWN };
+/* The published keys (not withdrawn, not ended), in the arena. Suspends. */
+int key_store_list(struct cm_pg *pg, struct cm_arena *arena, struct key_list *list_r) CM_MUST_CHECK;
+/* All that ever were, newest first, for people to read. */
+int key_store_history(struct cm_pg *pg, struct cm_arena *arena,
+                      struct key_list *list_r) CM_MUST_CHECK;
 
-struct stored_key {
-        struct cm_str id;
-        int32_t state;
-        struct cm_str sealed;
-        struct cm_str jwk;
-};
-
-/* All keys that verifiers must know (not withdrawn), oldest first, in the arena. Suspends. */
-int key_store_list(struct cm_pg *pg, struct cm_arena *arena, struct stored_key **keys_r,
-                   size_t *count_r) CM_MUST_CHECK;
-
-/* Makes the first active key; `make` is called only when there is none, under a lock that all
- * instances share, and fills the key (in the arena). Suspends. */
-typedef int key_store_make_fn(void *arg, struct cm_arena *arena, struct stored_key *key_r);
-int key_store_ensure_active(struct cm_pg *pg, struct cm_arena *arena, key_store_make_fn *make,
-                            void *arg) CM_MUST_CHECK;
+/* Changes: one instance at a time, under a lock that ends with the transaction. All suspend; 0 or
+ * an error unless said. */
+int key_store_begin(struct cm_pg *pg, struct cm_pg_tx **tx_r) CM_MUST_CHECK;
+int key_store_list_in(struct cm_pg_tx *tx, struct cm_arena *arena,
+                      struct key_list *list_r) CM_MUST_CHECK;
+/* Of `key`: id, state (announced or active), sealed, jwk. */
+int key_store_insert(struct cm_pg_tx *tx, const struct stored_key *key) CM_MUST_CHECK;
+/* The active key, if any, is retired: published for `grace_us` more, its private half erased. */
+int key_store_retire(struct cm_pg_tx *tx, int64_t grace_us) CM_MUST_CHECK;
+int key_store_activate(struct cm_pg_tx *tx, struct cm_str id) CM_MUST_CHECK;
+/* Its new state is KEY_ENDED or KEY_WITHDRAWN; the private half is erased. */
+int key_store_close(struct cm_pg_tx *tx, struct cm_str id, int state) CM_MUST_CHECK;
+/* Whoever verifies can have all announced keys from now on. */
+int key_store_told(struct cm_pg_tx *tx) CM_MUST_CHECK;

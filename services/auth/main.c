@@ -1,6 +1,7 @@
 #include "auth.h"
 #include "auth_api.h"
 #include "auth_migrations.h"
+#include "key_commands.h"
 
 /*
  * salus-auth: who somebody is, and what they may do. Accounts, sessions, tokens, signing keys; says
@@ -22,6 +23,7 @@ int main(int argc, char **argv)
                 .migrations = &auth_migrations,
                 .routes = &auth_routes,
                 .publishes = true,
+                .commands = key_commands,
                 .worker_start = auth_worker_start,
                 .worker_stop = auth_worker_stop,
         };

@@ -2,11 +2,14 @@
 
 #include <stdio.h>
 
+#include "base/error.h"
+#include "key_keeper.h"
 #include "session_rules.h"
 
 static int sign_access_token(const struct auth *auth, const struct token_grant *grant, cm_time now,
                              struct cm_buf *token)
 {
+        const struct cm_signing_key *key = key_keeper_active(auth);
         struct cm_claims claims = {
                 .sub = grant->user_id,
                 .sid = grant->refresh->session_id,
@@ -19,7 +22,7 @@ static int sign_access_token(const struct auth *auth, const struct token_grant *
 
         snprintf(claims.scope, sizeof(claims.scope), "%s",
                  session_rules_scope(grant->user_type, grant->must_change));
-        return cm_token_sign(signing_keys_active(auth->keys), &auth->policy, &claims, token);
+        return key ? cm_token_sign(key, &auth->policy, &claims, token) : -CM_E_UNAVAILABLE;
 }
 
 int token_reply(struct cm_request *request, int status, const struct token_grant *grant)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/text.h"
 #include "default_admin.h"
+#include "key_keeper.h"
 #include "sys/log.h"
 
 static void set_constants(struct auth *auth)
@@ -104,7 +105,8 @@ int auth_worker_start(struct cm_worker *worker)
         worker->object = auth;
         auth->worker = worker;
         cm_group_init(&auth->announcing);
-        cm_group_init(&auth->watching);
+        cm_group_init(&auth->keeping_keys);
+        cm_cond_init(&auth->keys_news);
         auth->settings = worker->settings;
         set_constants(auth);
         r = default_admin_check(auth->settings);
@@ -121,12 +123,12 @@ int auth_worker_start(struct cm_worker *worker)
         if (!r)
                 r = default_admin_ensure(auth);
         if (!r)
-                r = signing_keys_load(worker->pg, auth->settings->seal_keys, &auth->keys);
-        if (!r)
-                r = cm_worker_set_keys(worker, signing_keys_set(auth->keys));
-        if (!r)
-                announcements_start(auth);
-        return r;
+                r = key_keeper_load(auth);
+        if (r)
+                return r;
+        announcements_start(auth);
+        key_keeper_start(auth);
+        return 0;
 }
 
 void auth_worker_stop(struct cm_worker *worker)
@@ -135,6 +137,7 @@ void auth_worker_stop(struct cm_worker *worker)
 
         if (!auth)
                 return;
+        key_keeper_stop(auth);
         announcements_stop(auth);
         passwords_free(&auth->passwords);
         signing_keys_free(&auth->keys);

@@ -608,21 +608,6 @@ def test_jwks(api, person):
     assert again.status_code == 304 and not again.content
 
 
-def test_many_instances_make_one_key(private_stack):
-    daemons = [private_stack.daemon("auth", name=f"auth-{n}", start=False) for n in range(4)]
-    daemons[0].migrate()
-    for daemon in daemons:
-        daemon.start(wait=False)
-    for daemon in daemons:
-        daemon.wait_ready()
-    assert len(private_stack.postgres.rows("salus_auth", "SELECT id FROM signing_keys")) == 1
-    assert len({httpx.get(f"{daemon.url}/.well-known/jwks.json").text for daemon in daemons}) == 1
-    somebody = client.register(daemons[0].url)
-    for daemon in daemons:
-        with Api(daemon.url, somebody.token) as other:
-            eventually(lambda other=other: other.get("/v1/me").status_code == 200)
-
-
 def test_what_redis_has_forgotten_is_told_again(auth, person, stack):
     """Its data is gone and its connections are not: as after FLUSHALL."""
     somebody, connection = person(), stack.bus.connect()

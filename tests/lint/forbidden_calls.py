@@ -32,7 +32,7 @@ RULES: list[tuple[str, str, list[str]]] = [
      # service.c: leaves behind the threads that did not end in time
      ["libcommon/base/assert.c", "libcommon/base/mem.c", "libcommon/service/service.c", "services/*/main.c", TESTS]),
     ("printf puts putchar vprintf", "standard output belongs to commands; the log is cm_log",
-     ["libcommon/service/*.c", "libcommon/store/migrate*.c", TESTS]),
+     ["libcommon/service/*.c", "libcommon/store/migrate*.c", "services/*/*_command.c", "services/*/*_commands.c", TESTS]),
     ("malloc calloc realloc strdup strndup asprintf vasprintf", "memory comes from base/mem.h or an arena",
      ["libcommon/base/*.c", "libcommon/codec/schema_decode.c", TESTS]),
     ("alloca", "fiber stacks are small", []),

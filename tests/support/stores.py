@@ -83,6 +83,10 @@ class Postgres(Process):
         with self.connect(database) as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def dump(self, database: str) -> str:
+        """All that a backup of it would hold."""
+        return subprocess.run([postgres_bin() / "pg_dump", self.url(database)], check=True, capture_output=True, text=True).stdout
+
 
 def _copy_cluster(target: Path):
     global _template
