@@ -3,6 +3,7 @@
 #include "audit_rows.h"
 #include "auth.h"
 #include "base/error.h"
+#include "key_keeper.h"
 #include "base/mem.h"
 #include "client_secret.h"
 #include "client_store.h"
@@ -111,6 +112,7 @@ static int reply_token(struct cm_request *request, const struct cm_uuid *client,
                        const struct client_grant *grant, struct cm_str scope)
 {
         struct auth *auth = cm_request_service(request);
+        const struct cm_signing_key *key = key_keeper_active(auth);
         cm_time now = cm_request_now(request);
         const struct cm_token_policy policy = {
                 .issuer = auth->policy.issuer,
@@ -130,7 +132,7 @@ static int reply_token(struct cm_request *request, const struct cm_uuid *client,
         int r;
 
         (void)snprintf(claims.scope, sizeof(claims.scope), "%.*s", (int)scope.len, scope.data);
-        r = cm_token_sign(signing_keys_active(auth->keys), &policy, &claims, &token);
+        r = key ? cm_token_sign(key, &policy, &claims, &token) : -CM_E_UNAVAILABLE;
         if (r)
                 return r;
         reply = (struct machine_token){
