@@ -15,6 +15,7 @@ from support.stack import Stack
 def pytest_addoption(parser):
     parser.addoption("--facts", type=int, default=10_000, help="facts of each fault run (default 10000)")
     parser.addoption("--kills", type=int, default=8, help="random kill -9 of daemons and Redis (default 8)")
+    parser.addoption("--tokens", type=int, default=20_000, help="tokens that other verifiers judge, too (default 20000)")
     parser.addoption("--rotations", type=int, default=5, help="rotations of signing keys under load (default 5)")
 
 
