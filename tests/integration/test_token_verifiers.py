@@ -9,10 +9,9 @@ import time
 from collections import Counter
 
 import pytest
-from support.paths import BUILD, COMPILER, ROOT
+from support.paths import ROOT, program
 
 HERE = ROOT / "tests/integration/token_verifiers"
-PROGRAM = ROOT / "build" / f"{BUILD}-{COMPILER}" / "tests/support/token_verdicts"
 LEEWAY = 30
 
 
@@ -98,7 +97,7 @@ def joserfc():
 def judged(request):
     """The key set, the time, and tokens by our verdict."""
     now, count = int(time.time()), request.config.getoption("--tokens")
-    made = subprocess.run([PROGRAM, str(count), "20261129", str(now)], capture_output=True, check=True)
+    made = subprocess.run([program("token_verdicts"), str(count), "20261129", str(now)], capture_output=True, check=True)
     key_set, *lines = made.stdout.decode("latin-1").splitlines()
     verdicts: dict[str, list[str]] = {}
     for line in lines:

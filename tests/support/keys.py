@@ -4,9 +4,8 @@ import os
 import subprocess
 import time
 
-from support.paths import BUILD, COMPILER, ROOT
+from support.paths import program
 
-SIGN_TOKEN = ROOT / "build" / f"{BUILD}-{COMPILER}" / "tests/support/sign_token"
 STATES = ["", "announced", "active", "retired", "withdrawn", "ended"]
 TYPES = {"patient": 1, "doctor": 2, "admin": 3, "institution": 4}
 
@@ -31,7 +30,7 @@ class Keys:
         """A token of this person with the active key, in all but what is named as auth would give it."""
         user, kid = person.tokens["user"], self.active()
         issued = int(time.time()) - age
-        command = [SIGN_TOKEN, kid, self.sealed(kid), user["id"], sid or person.tokens["session_id"], user["tenant_id"],
+        command = [program("sign_token"), kid, self.sealed(kid), user["id"], sid or person.tokens["session_id"], user["tenant_id"],
                    str(TYPES[kind or user["user_type"]]), person.tokens["scope"] if scope is None else scope,
                    str(issued), str(issued + life), issuer, audience]
         done = subprocess.run(command, env=os.environ | {"SALUS_SEAL_KEYS": self.stack.seal_keys}, capture_output=True,

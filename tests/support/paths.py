@@ -1,6 +1,8 @@
 """Where things are."""
 
+import functools
 import os
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,3 +19,11 @@ def postgres_bin() -> Path:
     if not folders:
         raise RuntimeError("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql-15")
     return folders[-1]
+
+
+@functools.cache
+def program(name: str) -> Path:
+    """A program of tests/support, built."""
+    path = Path("build", f"{BUILD}-{COMPILER}", "tests/support", name)
+    subprocess.run(["make", "-s", f"BUILD={BUILD}", f"CC={COMPILER}", path], cwd=ROOT, check=True)
+    return ROOT / path

@@ -138,6 +138,7 @@ static int64_t some_time(int64_t usual)
 static void add_claims(struct cm_buf *out)
 {
         static const char *const ids[] = { "sub", "sid", "tenant", "jti" };
+        int64_t shift = one_in(20) ? -86400 : 0;
         struct cm_buf text = { 0 };
 
         cm_buf_add_char(&text, '{');
@@ -147,8 +148,8 @@ static void add_claims(struct cm_buf *out)
                 add_claim(&text, ids[i], "\"01890a5d-ac96-774b-bcce-b302099a8057\"");
         add_claim(&text, "type", one_in(2) ? "\"patient\"" : "\"doctor\"");
         add_claim(&text, "scope", one_in(2) ? "\"health:read\"" : "\"\"");
-        add_time(&text, "iat", some_time(-300));
-        add_time(&text, "exp", some_time(3600));
+        add_time(&text, "iat", some_time(shift - 300));
+        add_time(&text, "exp", some_time(shift + 3600));
         if (one_in(3))
                 add_time(&text, "nbf", some_time(-300));
         if (one_in(3))
