@@ -1,7 +1,8 @@
 """Whether time tells an address with an account from one without: the same request for both, interleaved at random.
 
 AUC: how often a known one took longer than an unknown one (0.5: nothing to be learnt). Welch's t over what is below the 95th
-percentile of both together, so that a pause of the machine does not hide a difference. SALUS_BENCH_SAMPLES: of each request, 1000."""
+percentile of both together, so that a pause of the machine does not hide a difference. SALUS_BENCH_SAMPLES: of each request, 1000.
+SALUS_BENCH_REQUESTS: which ones, by comma."""
 
 import http.client
 import json
@@ -34,11 +35,11 @@ def welch(ours: list[float], others: list[float]) -> float:
     return (statistics.fmean(ours) - statistics.fmean(others)) / spread ** 0.5
 
 
-def measure(port: int, name: str, addresses: dict[str, list[str]]) -> dict[str, list[float]]:
+def measure(port: int, name: str, addresses: dict[str, list[str]], samples: int = SAMPLES) -> dict[str, list[float]]:
     """Microseconds of each request by state."""
     path, body = REQUESTS[name]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    order = [state for state in addresses for _ in range(SAMPLES)]
+    order = [state for state in addresses for _ in range(samples)]
     random.shuffle(order)
     taken: dict[str, list[float]] = {state: [] for state in addresses}
     for n, state in enumerate(order):
@@ -58,10 +59,10 @@ def enumeration(rig: Rig) -> list[Row]:
     daemon = rig.stack.daemon("auth", name="auth-tells-nothing", SALUS_EMAIL_VERIFICATION="required", SALUS_LOGIN_ACCOUNT_LIMIT="10000",
                               SALUS_MAIL_ACCOUNT_LIMIT="10000", SALUS_MAIL_NETWORK_LIMIT="1000000")
     rows = []
-    for name in NAMES:
+    for name in os.environ.get("SALUS_BENCH_REQUESTS", ",".join(NAMES)).split(","):
         addresses = {state: [address_of(state, rig.stack, plain.url, daemon.url) for _ in range(ADDRESSES)]
                      for state in (*STATES[name], "unknown")}
-        measure(daemon.port, name, {state: some for state, some in addresses.items() if state == "unknown"})  # warms up
+        measure(daemon.port, name, addresses, 100)  # warms up
         taken = measure(daemon.port, name, addresses)
         for state in STATES[name]:
             told = f"medians {statistics.median(taken[state]):.0f} and {statistics.median(taken['unknown']):.0f} us, {SAMPLES} each"
