@@ -35,3 +35,6 @@ void mails_security_notice(struct cm_request *request, const struct user *user, 
  * Suspends. */
 int mails_tell(struct cm_request *request, struct cm_pg_tx *tx, const struct user *user,
                int32_t template) CM_MUST_CHECK;
+/* The same after the fact, for who knows only whose account it is: a transaction of its own; what
+ * goes wrong is logged. Nothing for an account that is not active. Suspends. */
+void mails_notify(struct cm_request *request, const struct cm_uuid *user_id, int32_t template);
