@@ -62,7 +62,7 @@ struct cm_attachment {
         const void *value;
 };
 
-/* `key` is what chooses the thread, usually the text of the document's `_id`. */
+/* Calls with the same `key` go one after the other; usually the text of the document's `_id`. */
 
 /* 0 or CM_MONGO_DUPLICATE. `attachment` may be NULL. */
 int cm_mongo_insert(struct cm_mongo *mongo, const struct cm_collection *collection,
