@@ -28,8 +28,9 @@ if ! [[ $PORT_BASE =~ ^[0-9]{4,5}$ ]] || ((PORT_BASE < 1024 || PORT_BASE > 64000
   die "SALUS_PORT_BASE is '$PORT_BASE': wanted is a number from 1024 to 64000"
 fi
 
-[[ $REPLICAS =~ ^[0-9]$ ]] && ((REPLICAS >= 1 && REPLICAS <= MOST_REPLICAS)) ||
+if ! [[ $REPLICAS =~ ^[0-9]$ ]] || ((REPLICAS < 1 || REPLICAS > MOST_REPLICAS)); then
   die "SALUS_REPLICAS is '$REPLICAS': wanted is a number from 1 to $MOST_REPLICAS"
+fi
 
 PORT_GATEWAY=$PORT_BASE
 PORT_POSTGRES=$((PORT_BASE + 901))

@@ -286,6 +286,7 @@ static int converse(struct reply *reply, const struct analysis *analysis)
         scene.context = &context->planner;
         scene.language = input.reply;
         scene.today = context->today;
+        scene.asked_for = context_purpose(chat, context->plans);
         r = follow_plan(reply, context->plans, &input, &scene);
         return may_fall_back(reply, context->plans, r) ? fall_back(reply, &input, &scene) : r;
 }

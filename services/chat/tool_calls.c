@@ -247,12 +247,9 @@ static struct chat_tool_result remember(const struct tool_scene *scene,
 static bool was_recalled(const struct tool_scene *scene, const struct recall_arguments *in,
                          size_t index)
 {
-        const struct chat *chat = scene->chat;
-
         return index == 0 && !scene->context->is_memory_silent &&
-               scene->purpose == context_purpose(chat, chat->planner) &&
-               in->has_limit == CM_PRESENT && in->limit == CONTEXT_RECALLED &&
-               cm_str_equal(in->query, scene->asked);
+               scene->purpose == scene->asked_for && in->has_limit == CM_PRESENT &&
+               in->limit == CONTEXT_RECALLED && cm_str_equal(in->query, scene->asked);
 }
 
 static struct chat_tool_result recall(const struct tool_scene *scene,

@@ -11,8 +11,9 @@ struct tool_scene {
         struct cm_uuid user_id, reply_id, conversation_id, message_id;
         enum chat_language language;
         const struct planner_context *context;
-        struct cm_str asked; /* what context->memories were recalled for, by the chosen planner */
-        int32_t purpose;     /* enum memory_purpose: for whom memories are recalled */
+        struct cm_str asked; /* what context->memories were recalled for */
+        int32_t asked_for;   /* and for whom, enum memory_purpose */
+        int32_t purpose;     /* for whom memories are recalled now */
         cm_date today;       /* of the person */
         cm_time now;
 };

@@ -68,10 +68,12 @@ public final class MongoStandIn extends H2Backend {
     }
   }
 
+  /** On the disk when it returns: the system's cache does not outlive a power cut. */
   private void commitUpTo(long mine) {
     synchronized (committing) {
       if (committed < mine) {
         exclusively(store::commit);
+        store.sync();
       }
     }
   }
