@@ -136,7 +136,7 @@ int auth_admin_flag_write(struct cm_request *request,
         int r;
 
         if (!account_rules_is_plain(params->key))
-                return cm_reply_invalid(request, "/path/key",
+                return cm_reply_invalid(request, "/key",
                                         "must be of a to z, digits, '.', '_' and '-'");
         r = hold(request, params->key, &tx, &tenant, &version);
         if (!r && cm_request_header(request, "if-match").data)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import client
+from support import admins, client
 
 EXAMPLES = os.environ.get("SALUS_EXAMPLES", "40")
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -41,7 +41,8 @@ RUNS = {
     "scheduler": [],
     "chat": without("reply_socket"),  # what is no handshake gets 426: test_chat_socket speaks it
     "memory": [],
-    "auth": without("auth_logout"),
+    "auth": without("auth_logout") + ["--exclude-path-regex", "^/v1/admin/"],
+    "admin": ["--include-path-regex", "^/v1/admin/"],
     "logout": ["--include-operation-id", "auth_logout"],
 }
 
@@ -49,12 +50,16 @@ RUNS = {
 @pytest.fixture(scope="module")
 def checks(request, stack, auth, health, scheduler, memory):
     """The checks that this session asks for, under way."""
-    daemons = {"main-health": health, "scheduler": scheduler, "memory": memory, "auth": auth, "logout": auth}
+    daemons = {"main-health": health, "scheduler": scheduler, "memory": memory, "auth": auth, "admin": auth, "logout": auth}
     wanted = [item.callspec.params["run"] for item in request.session.items if item.module is request.module]
     if "chat" in wanted:
         daemons["chat"] = stack.daemon("chat", name="chat-contract")
+
+    def token(run: str) -> str:
+        return admins.somebody(stack, auth.url, "admin").token if run == "admin" else client.register(auth.url).token
+
     with ThreadPoolExecutor(2) as pool:
-        yield {run: pool.submit(check, daemons[run], client.register(auth.url).token, *RUNS[run]) for run in wanted}
+        yield {run: pool.submit(check, daemons[run], token(run), *RUNS[run]) for run in wanted}
 
 
 @pytest.mark.slow

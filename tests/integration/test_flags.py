@@ -72,7 +72,7 @@ def test_bad_rules_name_the_place(admin, flag, body, pointer):
 
 def test_keys_are_plain(admin):
     for key in ("Chat", "a b", "%D7%97%D7%97"):
-        problem(admin.auth.put(f"/v1/admin/flags/{key}", json={"enabled": True, "share": 1}), 400)
+        problem(admin.auth.put(f"/v1/admin/flags/{key}", json={"enabled": True, "share": 1}), 422, "invalid", "/key")
 
 
 def test_flags_are_a_tenants_own(admin, flag, stack, auth):
