@@ -2,6 +2,9 @@
 # Our daemons: installed from build/ into SALUS_DATA/bin, migrated, started with exactly the settings
 # below, and waited for until /readyz says yes. The demo uses start_daemon, stop_daemon and kill_daemon.
 
+# Of Debian's john-data and cracklib-runtime. A longer list may be named instead.
+COMMON_PASSWORDS=${SALUS_COMMON_PASSWORDS:-/usr/share/john/password.lst,/usr/share/dict/cracklib-small}
+
 # Fills the array `daemon_env` for a service. Secrets are passed as files, so they are in no
 # environment and on no command line.
 daemon_settings() {
@@ -29,6 +32,7 @@ daemon_settings() {
     for key in SALUS_REGISTRATION SALUS_APP_URL; do
       [[ -z ${!key:-} ]] || daemon_env+=("$key=${!key}")
     done
+    daemon_env+=("SALUS_COMMON_PASSWORDS=$COMMON_PASSWORDS")
     ;;
   main-health)
     as_run_user mkdir -p "$DATA/scratch/main-health"

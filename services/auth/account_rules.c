@@ -1,7 +1,5 @@
 #include "account_rules.h"
 
-#include "codec/text.h"
-
 enum { MAX_PREFERENCES = 16384, MAX_PRIVACY = 4096 };
 
 void account_rules_ref(const struct user *user, struct user_ref *ref_r)
@@ -18,19 +16,6 @@ void account_rules_ref(const struct user *user, struct user_ref *ref_r)
                 .reference_id = user->reference_id,
                 .has_reference_id = user->has_reference_id,
         };
-}
-
-bool account_rules_password_is_email(struct cm_arena *arena, struct cm_str password,
-                                     struct cm_str email)
-{
-        struct cm_str folded = cm_text_fold(arena, password);
-        struct cm_str address = cm_text_fold(arena, email);
-        struct cm_str rest = address;
-        struct cm_str local;
-
-        if (!cm_str_split(&rest, '@', &local))
-                return false;
-        return cm_str_equal(folded, address) || cm_str_equal(folded, local);
 }
 
 /* Sets an optional text as the patch says; true when that changes it. */

@@ -1,6 +1,4 @@
 #pragma once
-#include <stdbool.h>
-
 #include "auth_api.h"
 #include "base/arena.h"
 #include "base/time.h"
@@ -9,11 +7,6 @@
 
 /* What other services hear of it. */
 void account_rules_ref(const struct user *user, struct user_ref *ref_r);
-
-/* True when the password is the address itself or the part before the @, in any case (ASVS 6.2.11).
- */
-bool account_rules_password_is_email(struct cm_arena *arena, struct cm_str password,
-                                     struct cm_str email);
 
 enum account_change {
         ACCOUNT_UNCHANGED = 1,

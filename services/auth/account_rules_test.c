@@ -7,8 +7,6 @@
 
 #include <cmocka.h>
 
-static struct cm_arena arena;
-
 static struct user dana(void)
 {
         return (struct user){
@@ -146,27 +144,6 @@ static void objects_have_a_limit(void **state)
         }
 }
 
-static void passwords_that_are_the_address(void **state)
-{
-        static const struct {
-                struct cm_str password;
-                bool expected;
-        } rows[] = {
-                { CM_STR("dana.levi@example.org"), true },
-                { CM_STR("Dana.Levi@Example.ORG"), true },
-                { CM_STR("dana.levi"), true },
-                { CM_STR("DANA.LEVI"), true },
-                { CM_STR("dana.levi1"), false },
-                { CM_STR("example.org"), false },
-        };
-
-        (void)state;
-        for (size_t i = 0; i < CM_COUNT(rows); i++)
-                assert_int_equal(account_rules_password_is_email(&arena, rows[i].password,
-                                                                 CM_STR("Dana.Levi@example.org")),
-                                 rows[i].expected);
-}
-
 static void ref_has_what_others_need(void **state)
 {
         struct user user = dana();
@@ -192,13 +169,8 @@ int main(void)
                 cmocka_unit_test(clears),
                 cmocka_unit_test(time_does_not_go_back),
                 cmocka_unit_test(objects_have_a_limit),
-                cmocka_unit_test(passwords_that_are_the_address),
                 cmocka_unit_test(ref_has_what_others_need),
         };
-        int failed;
 
-        cm_arena_init(&arena, 1024);
-        failed = cmocka_run_group_tests(tests, NULL, NULL);
-        cm_arena_deinit(&arena);
-        return failed;
+        return cmocka_run_group_tests(tests, NULL, NULL);
 }

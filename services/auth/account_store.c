@@ -98,11 +98,21 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
                 cm_pg_put_null(params);
 }
 
+/*
+ * There is a row in any case, with what does not depend on the account: whether hashes are left
+ * whose check takes another time than ours. Its predicate is that of the index users_imported,
+ * which is empty when all have been replaced.
+ */
+#define IMPORTED_LEFT                                                                              \
+        "EXISTS (SELECT FROM users i WHERE i.password_hash NOT LIKE '$s1$%'"                       \
+        "         AND i.password_hash NOT LIKE '$2%' AND i.password_hash <> '!')"
+
 static const struct cm_pg_statement account_credentials = {
         .name = "account_credentials",
         .sql = "SELECT " USER_COLUMNS ", password_hash, EXISTS (SELECT FROM second_factors f"
-               "   WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL)"
-               " FROM users WHERE email_key = $1::text",
+               "   WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL), imported"
+               " FROM (SELECT " IMPORTED_LEFT " AS imported) i"
+               " LEFT JOIN users ON email_key = $1::text",
 };
 
 int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct cm_str email_key,
@@ -114,9 +124,10 @@ int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct c
 
         cm_pg_put_text(&params, email_key);
         r = cm_pg_query(pg, &service_scope, &account_credentials, &params, &rows);
-        if (r)
-                return no_outcome(r);
-        if (!rows.rows)
+        if (r || !rows.rows)
+                return r < 0 ? r : -CM_E_DATABASE;
+        credentials_r->imported_left = cm_pg_bool(&rows, 0, USER_COLUMN_COUNT + 2);
+        if (cm_pg_is_null(&rows, 0, 0))
                 return ACCOUNT_NOT_FOUND;
         read_user(&rows, arena, &credentials_r->user);
         credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);

@@ -24,9 +24,11 @@ struct credentials {
         struct user user;
         struct cm_str password_hash;
         bool second_factor; /* sign-ins ask for a code as well */
+        bool imported_left; /* there are accounts, anybody's, with imported hashes but bcrypt's */
 };
 
-/* By the canonical form of the e-mail address. Suspends. 0, ACCOUNT_NOT_FOUND or an error. */
+/* By the canonical form of the e-mail address. Suspends. 0, ACCOUNT_NOT_FOUND with imported_left
+ * alone, or an error. */
 int account_store_credentials(struct cm_pg *pg, struct cm_arena *arena, struct cm_str email_key,
                               struct credentials *credentials_r) CM_MUST_CHECK;
 
@@ -54,7 +56,7 @@ int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
 int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,
                                struct cm_str password_hash) CM_MUST_CHECK;
 
-/* Replaces a stored password that was made with an outdated cost, if it is still that one. */
+/* Replaces a stored password by another form of it, if it is still that one. */
 int account_store_rehash(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_str old_hash,
                          struct cm_str new_hash) CM_MUST_CHECK;
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "codec/seal.h"
+#include "common_passwords.h"
 #include "login_limit.h"
 #include "passwords.h"
 #include "service/service.h"
@@ -16,6 +17,7 @@ struct auth {
         const struct auth_settings *settings;
         struct cm_worker *worker;
         struct passwords *passwords;
+        struct common_passwords *common; /* NULL: no list */
         struct signing_keys *keys;
         struct token_chain_key chain_key;
         struct login_limit login_limit;

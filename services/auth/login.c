@@ -87,7 +87,8 @@ static int refuse(struct cm_request *request, const struct attempt *attempt)
                                    "Wrong e-mail address or password");
 }
 
-/* A password whose cost is outdated is stored anew; the login succeeds in any case. */
+/* A password whose stored form is outdated or imported is stored anew; the login succeeds in any
+ * case. */
 static void upgrade(struct auth *auth, struct cm_arena *arena, struct cm_str password,
                     struct credentials *credentials)
 {
@@ -100,7 +101,7 @@ static void upgrade(struct auth *auth, struct cm_arena *arena, struct cm_str pas
         if (!r)
                 credentials->password_hash = fresh;
         else
-                cm_log(CM_LOG_INFO, "password keeps its outdated cost", CM_F_ERROR(r));
+                cm_log(CM_LOG_INFO, "password keeps its outdated form", CM_F_ERROR(r));
 }
 
 /* 0 when the person may sign in; 1 with the reason when not; or an error. */
@@ -112,6 +113,8 @@ static int check(struct auth *auth, struct cm_arena *arena, struct attempt *atte
 
         if (found < 0)
                 return found;
+        passwords_pad(auth->passwords,
+                      account->imported_left ? auth->settings->imported_check_time_us : 0);
         r = passwords_check(auth->passwords, attempt->in->password, account->password_hash);
         if (r < 0)
                 return r;

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "account_rules.h"
 #include "account_store.h"
 #include "announcements.h"
 #include "audit_rows.h"
@@ -8,6 +7,7 @@
 #include "code_mails.h"
 #include "codec/text.h"
 #include "mails.h"
+#include "password_rules.h"
 #include "route_limit.h"
 #include "service/audit.h"
 #include "session_store.h"
@@ -118,16 +118,22 @@ static int look(struct cm_request *request, const struct password_reset *in,
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
+        struct password_owner owner;
         struct cm_uuid user_id;
         struct user user;
+        int flaw = 0;
         int r = mailed_code_look(auth->worker->pg, CODE_RESET_PASSWORD, reset->digest, &user_id);
 
         if (!r)
                 r = account_store_read(auth->worker->pg, arena, &user_id, &user);
+        if (!r) {
+                owner = (struct password_owner){ user.email, user.display_name };
+                flaw = password_rules_check(arena, auth->common, in->new_password, &owner);
+        }
         if (r > 0)
                 r = code_mail_invalid(request);
-        else if (!r && account_rules_password_is_email(arena, in->new_password, user.email))
-                r = cm_reply_invalid(request, "/new_password", "must not be the e-mail address");
+        else if (flaw)
+                r = cm_reply_invalid(request, "/new_password", "%s", password_rules_detail(flaw));
         else
                 return r;
         return r ? r : 1;

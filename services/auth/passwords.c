@@ -1,35 +1,51 @@
 #include "passwords.h"
 
-#include <crypt.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/uuid.h"
+#include "base/time.h"
+#include "bcrypt.h"
 #include "codec/digest.h"
+#include "stored_hash.h"
+#include "sys/fiber.h"
+#include "sys/log.h"
 #include "sys/work.h"
 
 /*
  * bcrypt reads 72 bytes and stops at a NUL, while people may have long passwords in any script
  * (ASVS 5.0, 6.2.8 and 6.2.9). So bcrypt gets base64url(HMAC-SHA-256(pepper, password)): always 43
  * characters, all of the password in it, and useless to guess at without the pepper. The stored
- * form is "$s1" before bcrypt's own text; the tag leaves room for imported plain bcrypt and for the
- * next scheme.
+ * form is "$s1$" and the name of the pepper before bcrypt's own text. The name is a digest of the
+ * pepper, so that nobody has to keep a list of them in order.
  *
  * The password is taken byte by byte as it came: 6.2.8 wants it verified exactly as received.
  * Normalising (NFKC, as NIST suggests) would make some different passwords equal and change with
  * Unicode versions.
+ *
+ * What a check takes must not tell whose hash is still an imported one or of an older cost. For
+ * bcrypt the sum 2^c + 2^c + 2^(c+1) + … + 2^(C-1) is 2^C: a wrong password of a hash of the lower
+ * cost c is followed by hashes of c to C-1 for nobody, and has then cost what one of cost C does.
+ * The other schemes have no such sum; while there are such hashes, passwords_pad() says how long any
+ * check has to take, and the rest of that time is slept, on no thread.
  */
-#define SCHEME_TAG "$s1"
+#define SCHEME_TAG "$s1$"
+
+struct pepper {
+        struct cm_str text;
+        char id[HASH_KEY_ID_SIZE + 1];
+};
 
 enum { NICE = 10 }; /* hashing gets what is left: a storm of sign-ins delays nobody else */
 
 struct passwords {
-        struct cm_str pepper;
+        struct pepper peppers[PASSWORDS_MAX_PEPPERS];
+        size_t pepper_count;
         int cost;
+        int64_t max_memory;
+        int64_t at_least_us;
         struct cm_work_lane *lane;
-        char *nobody; /* a stored form that no password matches */
+        char nobody[BCRYPT_SETTING_SIZE]; /* a setting, for where there is nothing to check */
 };
 
 static void key_password(struct cm_str pepper, struct cm_str password, struct cm_buf *keyed)
@@ -41,86 +57,111 @@ static void key_password(struct cm_str pepper, struct cm_str password, struct cm
         cm_wipe(mac, sizeof(mac));
 }
 
-/* bcrypt of the keyed password under a setting ("$2b$12$" and salt; what follows is ignored). */
-static bool run_bcrypt(struct cm_str pepper, struct cm_str password, const char *setting,
+/* bcrypt of the keyed password under a setting or an earlier text. */
+static bool run_bcrypt(const struct pepper *pepper, struct cm_str password, const char *setting,
                        struct cm_buf *out)
 {
         CM_CLEANUP(cm_buf_deinit) struct cm_buf keyed = { 0 };
-        void *data = NULL;
-        int size = 0;
-        const char *text;
+        bool done;
 
-        key_password(pepper, password, &keyed);
-        text = crypt_ra(keyed.data, setting, &data, &size);
-        if (text)
-                cm_buf_add(out, text, strlen(text));
-        if (data)
-                cm_wipe(data, (size_t)size);
-        free(data);
+        key_password(pepper->text, password, &keyed);
+        done = bcrypt_hash(keyed.data, setting, out);
         cm_wipe(keyed.data, keyed.len);
-        return text != NULL;
+        return done;
 }
 
-static bool make_setting(int cost, char out[CRYPT_GENSALT_OUTPUT_SIZE])
+bool password_make(const struct passwords *passwords, struct cm_str password, struct cm_buf *hash)
 {
-        char salt[16];
+        const struct pepper *pepper = &passwords->peppers[0];
+        char setting[BCRYPT_SETTING_SIZE];
 
-        cm_random(salt, sizeof(salt));
-        return crypt_gensalt_rn("$2b$", (unsigned long)cost, salt, sizeof(salt), out,
-                                CRYPT_GENSALT_OUTPUT_SIZE);
-}
-
-bool password_make(struct cm_str pepper, int cost, struct cm_str password, struct cm_buf *hash)
-{
-        char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-
-        if (!make_setting(cost, setting))
+        if (!bcrypt_setting(passwords->cost, setting))
                 return false;
-        cm_buf_add_str(hash, CM_STR(SCHEME_TAG));
+        cm_buf_printf(hash, SCHEME_TAG "%s", pepper->id);
         return run_bcrypt(pepper, password, setting, hash);
 }
 
-/* The cost that a stored form was made with ("$s1$2b$12$…"), or 0. */
-static int cost_of(struct cm_str hash)
+static const struct pepper *pepper_of(const struct passwords *passwords, struct cm_str id)
 {
-        struct cm_str prefix = CM_STR(SCHEME_TAG "$2b$");
-        int64_t cost;
-
-        if (!cm_str_starts(hash, prefix) || hash.len < prefix.len + 2)
-                return 0;
-        if (!cm_str_to_int((struct cm_str){ hash.data + prefix.len, 2 }, &cost))
-                return 0;
-        return (int)cost;
+        for (size_t i = 0; i < passwords->pepper_count; i++)
+                if (cm_str_equal(id, cm_str_from(passwords->peppers[i].id)))
+                        return &passwords->peppers[i];
+        return NULL;
 }
 
-int password_compare(struct cm_str pepper, int cost, struct cm_str password, struct cm_str hash)
+/* After a wrong password of a cheaper hash: what is missing, see above. */
+static void even_out(const struct passwords *passwords, int cost)
 {
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf unused = { 0 };
+        char setting[BCRYPT_SETTING_SIZE];
+
+        for (; cost < passwords->cost && bcrypt_setting(cost, setting); cost++)
+                (void)bcrypt_hash("", setting, &unused);
+}
+
+/* Where nothing can fit: what another check costs. */
+static int compare_nobody(const struct passwords *passwords, struct cm_str password)
+{
+        CM_CLEANUP(cm_buf_deinit) struct cm_buf unused = { 0 };
+
+        (void)run_bcrypt(&passwords->peppers[0], password, passwords->nobody, &unused);
+        return PASSWORD_WRONG;
+}
+
+static int compare_ours(const struct passwords *passwords, const struct stored_hash *hash,
+                        struct cm_str password)
+{
+        const struct pepper *pepper = pepper_of(passwords, hash->key_id);
         CM_CLEANUP(cm_buf_deinit) struct cm_buf stored = { 0 };
         CM_CLEANUP(cm_buf_deinit) struct cm_buf computed = { 0 };
-        int stored_cost = cost_of(hash);
 
-        if (!stored_cost)
-                return -CM_E_INTERNAL;
-        cm_buf_add_str(&stored, hash);
-        cm_buf_add_str(&computed, CM_STR(SCHEME_TAG));
-        if (!run_bcrypt(pepper, password, stored.data + sizeof(SCHEME_TAG) - 1, &computed))
+        if (!pepper) {
+                cm_log(CM_LOG_ERROR, "a password was made with a pepper that is not here",
+                       CM_F_STR("pepper", hash->key_id));
+                return compare_nobody(passwords, password);
+        }
+        cm_buf_add_str(&stored, hash->bcrypt);
+        if (!run_bcrypt(pepper, password, stored.data, &computed))
                 return -CM_E_INTERNAL;
         if (computed.len != stored.len || !cm_equal_secret(computed.data, stored.data, stored.len))
                 return PASSWORD_WRONG;
-        return stored_cost == cost ? 0 : PASSWORD_OUTDATED;
+        return hash->cost == passwords->cost && pepper == &passwords->peppers[0]
+                       ? 0
+                       : PASSWORD_OUTDATED;
 }
 
-/* Costs as much to check as any other, without a hash to be made for it at the start. */
-static char *hash_of_nobody(int cost)
+int password_compare(const struct passwords *passwords, struct cm_str password, struct cm_str hash)
 {
-        static const char rest[] = "0000000000000000000000000000000"; /* 31, as bcrypt's digest */
-        CM_CLEANUP(cm_buf_deinit) struct cm_buf text = { 0 };
-        char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+        struct stored_hash stored;
+        int r;
 
-        if (!make_setting(cost, setting))
-                return NULL;
-        cm_buf_printf(&text, "%s%s%s", SCHEME_TAG, setting, rest);
-        return cm_strdup(text.data);
+        if (!hash.data)
+                return compare_nobody(passwords, password);
+        r = stored_hash_parse(hash, passwords->max_memory, &stored);
+        if (r)
+                cm_log(CM_LOG_ERROR, "a stored password cannot be checked",
+                       CM_F_TEXT("why", stored_hash_fault(r)));
+        if (r || stored.scheme == HASH_NONE)
+                return compare_nobody(passwords, password);
+        if (stored.scheme == HASH_OURS)
+                r = compare_ours(passwords, &stored, password);
+        else
+                r = stored_hash_fits(&stored, password) ? PASSWORD_OUTDATED : PASSWORD_WRONG;
+        if (r == PASSWORD_WRONG && stored.cost)
+                even_out(passwords, stored.cost);
+        return r;
+}
+
+static void add_pepper(struct passwords *passwords, struct cm_str text)
+{
+        static const char label[] = "the name of a pepper";
+        struct pepper *pepper = &passwords->peppers[passwords->pepper_count++];
+        uint8_t mac[CM_SHA256_SIZE];
+
+        pepper->text = (struct cm_str){ memcpy(cm_alloc(text.len + 1), text.data, text.len),
+                                        text.len };
+        cm_hmac_sha256(text, label, sizeof(label) - 1, mac);
+        cm_hex_encode(mac, HASH_KEY_ID_SIZE / 2, pepper->id);
 }
 
 int passwords_new(const struct passwords_config *config, struct passwords **passwords_r)
@@ -129,9 +170,10 @@ int passwords_new(const struct passwords_config *config, struct passwords **pass
         int r;
 
         passwords->cost = config->cost;
-        passwords->pepper = (struct cm_str){ cm_strdup(config->pepper.data), config->pepper.len };
-        passwords->nobody = hash_of_nobody(config->cost);
-        r = passwords->nobody ? 0 : -CM_E_CONFIG;
+        passwords->max_memory = config->max_memory;
+        for (size_t i = 0; i < config->pepper_count; i++)
+                add_pepper(passwords, config->peppers[i]);
+        r = bcrypt_setting(passwords->cost, passwords->nobody) ? 0 : -CM_E_CONFIG;
         if (!r)
                 r = cm_work_lane_new_nice("hash", config->threads, config->max_queued, NICE,
                                           &passwords->lane);
@@ -149,9 +191,10 @@ void passwords_free(struct passwords **passwords)
         if (!p)
                 return;
         cm_work_lane_free(&p->lane);
-        cm_wipe((char *)p->pepper.data, p->pepper.len);
-        cm_free((char *)p->pepper.data);
-        cm_free(p->nobody);
+        for (size_t i = 0; i < p->pepper_count; i++) {
+                cm_wipe((char *)p->peppers[i].text.data, p->peppers[i].text.len);
+                cm_free((char *)p->peppers[i].text.data);
+        }
         cm_free(p);
 }
 
@@ -160,16 +203,14 @@ struct hash_work {
         struct cm_str password;
         struct cm_str hash;
         struct cm_buf made;
+        int64_t took_us;
 };
 
 static int make_work(void *arg)
 {
         struct hash_work *work = arg;
-        const struct passwords *passwords = work->passwords;
 
-        if (!password_make(passwords->pepper, passwords->cost, work->password, &work->made))
-                return -CM_E_INTERNAL;
-        return 0;
+        return password_make(work->passwords, work->password, &work->made) ? 0 : -CM_E_INTERNAL;
 }
 
 int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct cm_str password,
@@ -187,19 +228,25 @@ int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct c
 static int compare_work(void *arg)
 {
         struct hash_work *work = arg;
-        const struct passwords *passwords = work->passwords;
+        int64_t start_us = cm_monotonic_us();
+        int r = password_compare(work->passwords, work->password, work->hash);
 
-        return password_compare(passwords->pepper, passwords->cost, work->password, work->hash);
+        work->took_us = cm_monotonic_us() - start_us;
+        return r;
 }
 
 int passwords_check(struct passwords *passwords, struct cm_str password, struct cm_str hash)
 {
-        struct hash_work work = {
-                .passwords = passwords,
-                .password = password,
-                .hash = hash.data ? hash : cm_str_from(passwords->nobody),
-        };
+        struct hash_work work = { .passwords = passwords, .password = password, .hash = hash };
+        int64_t at_least_us = passwords->at_least_us;
         int r = cm_work_run(passwords->lane, compare_work, &work);
 
-        return r < 0 || hash.data ? r : PASSWORD_WRONG;
+        if (r >= 0 && work.took_us < at_least_us)
+                (void)!cm_fiber_sleep(at_least_us - work.took_us);
+        return r;
+}
+
+void passwords_pad(struct passwords *passwords, int64_t at_least_us)
+{
+        passwords->at_least_us = at_least_us;
 }

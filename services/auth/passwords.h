@@ -5,14 +5,20 @@
 
 /*
  * Passwords: bcrypt over a keyed hash, on threads of their own with a bounded queue, so that
- * hashing delays nothing else and holds no database connection. A worker has one `struct
- * passwords`.
+ * hashing delays nothing else and holds no database connection. What was stored by other systems is
+ * checked as they did it and becomes ours at the first right password (stored_hash.h). A worker has
+ * one `struct passwords`.
  */
 struct passwords;
 
+#define PASSWORDS_MAX_PEPPERS 8
+
 struct passwords_config {
-        struct cm_str pepper; /* kept outside of the database; copied */
-        int cost;             /* of bcrypt, 4 to 31 */
+        /* Kept outside of the database; copied. The first makes new hashes, all check. */
+        struct cm_str peppers[PASSWORDS_MAX_PEPPERS];
+        size_t pepper_count;
+        int cost;           /* of bcrypt, 4 to 31 */
+        int64_t max_memory; /* of one check of an imported hash, in bytes */
         size_t threads;
         size_t max_queued; /* beyond it -CM_E_OVERLOAD, at once */
 };
@@ -27,16 +33,23 @@ int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct c
 
 enum password_outcome {
         PASSWORD_WRONG = 1,
-        PASSWORD_OUTDATED, /* it is the right one, but the cost has changed: store it anew */
+        /* It is the right one, but its stored form is not what would be made now (imported, another
+         * cost, another pepper): store it anew. */
+        PASSWORD_OUTDATED,
 };
 
 /*
- * Checks a password against its stored form. Suspends for the time of one hash. An absent `hash`
- * (no such account) takes the same time and is PASSWORD_WRONG.
+ * Checks a password (NUL-terminated) against its stored form. Suspends for the time of one hash. An
+ * absent `hash` (no such account) takes the same time and is PASSWORD_WRONG, and so does a wrong
+ * password of any bcrypt hash that is cheaper, and whatever cannot be checked (logged).
  */
 int passwords_check(struct passwords *passwords, struct cm_str password,
                     struct cm_str hash) CM_MUST_CHECK;
 
-/* The blocking halves, for the lane and for tests. False when bcrypt refuses the setting. */
-bool password_make(struct cm_str pepper, int cost, struct cm_str password, struct cm_buf *hash);
-int password_compare(struct cm_str pepper, int cost, struct cm_str password, struct cm_str hash);
+/* From now on each check seems to take at least so long: for the time in which there are accounts
+ * with hashes of other schemes, whose check takes another time than ours. */
+void passwords_pad(struct passwords *passwords, int64_t at_least_us);
+
+/* The blocking halves, for the lane and for tests. False when bcrypt refuses the cost. */
+bool password_make(const struct passwords *passwords, struct cm_str password, struct cm_buf *hash);
+int password_compare(const struct passwords *passwords, struct cm_str password, struct cm_str hash);

@@ -1,4 +1,3 @@
-#include "account_rules.h"
 #include "account_store.h"
 #include "audit_rows.h"
 #include "base/error.h"
@@ -9,6 +8,7 @@
 #include "mailed_code.h"
 #include "mails.h"
 #include "new_account.h"
+#include "password_rules.h"
 #include "route_limit.h"
 #include "service/audit.h"
 #include "sign_in.h"
@@ -201,11 +201,16 @@ int auth_register(struct cm_request *request, const struct registration *in)
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
+        const struct password_owner owner = {
+                .email = in->email,
+                .display_name = in->has_display_name ? in->display_name : CM_STR_NONE,
+        };
         struct pending_registration account = { 0 };
         int r;
 
-        if (account_rules_password_is_email(arena, in->password, in->email))
-                return cm_reply_invalid(request, "/password", "must not be the e-mail address");
+        r = password_rules_check(arena, auth->common, in->password, &owner);
+        if (r)
+                return cm_reply_invalid(request, "/password", "%s", password_rules_detail(r));
         if (auth->registration == REGISTRATION_CLOSED)
                 return not_allowed(request, CM_CODE_REGISTRATION_CLOSED);
         r = route_limit_network(request, "auth_register", auth->settings->register_limit);

@@ -28,16 +28,54 @@ static void set_constants(struct auth *auth)
         };
 }
 
+static int read_peppers(const struct auth_settings *settings, struct passwords_config *config)
+{
+        struct cm_str before = cm_str_from(settings->password_peppers_before);
+        struct cm_str pepper;
+
+        config->peppers[config->pepper_count++] = cm_str_from(settings->password_pepper);
+        while (cm_str_split(&before, ',', &pepper)) {
+                if (pepper.len < 32 || config->pepper_count == PASSWORDS_MAX_PEPPERS) {
+                        cm_log(CM_LOG_ERROR, "too short a pepper, or more than seven",
+                               CM_F_TEXT("setting", "SALUS_PASSWORD_PEPPERS_BEFORE"));
+                        return -CM_E_CONFIG;
+                }
+                config->peppers[config->pepper_count++] = pepper;
+        }
+        return 0;
+}
+
 static int make_passwords(struct auth *auth)
 {
-        const struct passwords_config config = {
-                .pepper = cm_str_from(auth->settings->password_pepper),
+        struct passwords_config config = {
                 .cost = (int)auth->settings->bcrypt_cost,
+                .max_memory = auth->settings->imported_hash_memory,
                 .threads = (size_t)auth->settings->hash_threads,
                 .max_queued = (size_t)auth->settings->hash_queue,
         };
+        int r = read_peppers(auth->settings, &config);
 
-        return passwords_new(&config, &auth->passwords);
+        return r ? r : passwords_new(&config, &auth->passwords);
+}
+
+/* A list that is named and cannot be read is a mistake; none at all is the operator's choice. */
+static int read_common_passwords(struct auth *auth)
+{
+        const char *path = auth->settings->common_passwords;
+        int r;
+
+        if (!path) {
+                if (!auth->worker->index)
+                        cm_log(CM_LOG_WARN, "no list of common passwords: any may be chosen",
+                               CM_F_TEXT("setting", "SALUS_COMMON_PASSWORDS"));
+                return 0;
+        }
+        r = common_passwords_load(path, (size_t)auth->settings->common_passwords_max,
+                                  &auth->common);
+        if (!r && !auth->worker->index)
+                cm_log(CM_LOG_INFO, "common passwords are known",
+                       CM_F_INT("count", (int64_t)common_passwords_count(auth->common)));
+        return r ? -CM_E_CONFIG : 0;
 }
 
 static int read_contact_keys(struct auth *auth)
@@ -119,6 +157,8 @@ int auth_worker_start(struct cm_worker *worker)
         if (!r)
                 r = make_passwords(auth);
         if (!r)
+                r = read_common_passwords(auth);
+        if (!r)
                 r = account_store_default_tenant(worker->pg, &auth->default_tenant);
         if (!r)
                 r = default_admin_ensure(auth);
@@ -140,6 +180,7 @@ void auth_worker_stop(struct cm_worker *worker)
         key_keeper_stop(auth);
         announcements_stop(auth);
         passwords_free(&auth->passwords);
+        common_passwords_free(&auth->common);
         signing_keys_free(&auth->keys);
         cm_seal_keys_free(&auth->seal_keys);
         cm_seal_keys_free(&auth->contact_keys);

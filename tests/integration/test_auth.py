@@ -306,10 +306,10 @@ def test_another_cost_takes_over_at_the_next_login(private_stack):
     def stored():
         return private_stack.postgres.rows("salus_auth", "SELECT password_hash FROM users WHERE email_key = %s", body["email"])[0][0]
 
-    assert stored().startswith("$s1$2b$04$")
+    assert stored()[:4] == "$s1$" and stored()[12:19] == "$2b$04$"
     with Api(dear.url) as api:
         assert log_in(api, body["email"]).status_code == 200
-        assert stored().startswith("$s1$2b$05$")
+        assert stored()[12:19] == "$2b$05$"
         assert log_in(api, body["email"]).status_code == 200
 
 
