@@ -15,8 +15,8 @@ struct common_passwords;
 
 #define COMMON_PASSWORDS_MIN_LENGTH 8 /* characters, as NewPassword of proto/schemas */
 
-/* Reads lists (paths by comma), at most `max` passwords of them together. Blocks. 0, or -CM_E_IO when
- * one cannot be read (logged). */
+/* Reads lists (paths by comma), at most `max` passwords of them together. Blocks. 0, or -CM_E_IO
+ * when one cannot be read (logged). */
 int common_passwords_load(const char *paths, size_t max,
                           struct common_passwords **common_r) CM_MUST_CHECK;
 void common_passwords_free(struct common_passwords **common);

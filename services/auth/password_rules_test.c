@@ -50,17 +50,20 @@ static void refuses(void **state)
                 { CM_STR("PassWord1"), PASSWORD_IS_COMMON },
                 { CM_STR("password12"), 0 },
                 { CM_STR("password1 "), 0 },
-                { CM_STR("\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94\x31\x32\x33"), PASSWORD_IS_COMMON },
-                { CM_STR("gr\xc3\xbc\xc3\x9f" "gott"), PASSWORD_IS_COMMON },
+                { CM_STR("\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94\x31\x32\x33"),
+                  PASSWORD_IS_COMMON },
+                { CM_STR("gr\xc3\xbc\xc3\x9f"
+                         "gott"),
+                  PASSWORD_IS_COMMON },
                 { CM_STR("GRU\xcc\x88SSGOTT"), PASSWORD_IS_COMMON },
                 { CM_STR("with blanks in it"), PASSWORD_IS_COMMON },
                 { CM_STR("#!comment: x"), 0 },
         };
-        struct common_passwords *common = load(
-                CM_STR("#!comment: x\n123456\npassword1\r\nshort\n\n"
-                       "\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94\x31\x32\x33\n"
-                       "Gr\xc3\xbc\xc3\x9fGott\nPASSWORD1\nnot \xff utf-8\nwith blanks in it"),
-                1000);
+        struct common_passwords *common =
+                load(CM_STR("#!comment: x\n123456\npassword1\r\nshort\n\n"
+                            "\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94\x31\x32\x33\n"
+                            "Gr\xc3\xbc\xc3\x9fGott\nPASSWORD1\nnot \xff utf-8\nwith blanks in it"),
+                     1000);
 
         (void)state;
         assert_int_equal(common_passwords_count(common), 4);

@@ -26,8 +26,8 @@
  * What a check takes must not tell whose hash is still an imported one or of an older cost. For
  * bcrypt the sum 2^c + 2^c + 2^(c+1) + … + 2^(C-1) is 2^C: a wrong password of a hash of the lower
  * cost c is followed by hashes of c to C-1 for nobody, and has then cost what one of cost C does.
- * The other schemes have no such sum; while there are such hashes, passwords_pad() says how long any
- * check has to take, and the rest of that time is slept, on no thread.
+ * The other schemes have no such sum; while there are such hashes, passwords_pad() says how long
+ * any check has to take, and the rest of that time is slept, on no thread.
  */
 #define SCHEME_TAG "$s1$"
 
@@ -158,8 +158,8 @@ static void add_pepper(struct passwords *passwords, struct cm_str text)
         struct pepper *pepper = &passwords->peppers[passwords->pepper_count++];
         uint8_t mac[CM_SHA256_SIZE];
 
-        pepper->text = (struct cm_str){ memcpy(cm_alloc(text.len + 1), text.data, text.len),
-                                        text.len };
+        pepper->text =
+                (struct cm_str){ memcpy(cm_alloc(text.len + 1), text.data, text.len), text.len };
         cm_hmac_sha256(text, label, sizeof(label) - 1, mac);
         cm_hex_encode(mac, HASH_KEY_ID_SIZE / 2, pepper->id);
 }

@@ -109,8 +109,8 @@ static void says_what_it_is(void **state)
 static void tells_what_is_outdated(void **state)
 {
         static const struct cm_str right = CM_STR("one password"), wrong = CM_STR("two password");
-        static const struct cm_str imported = CM_STR(
-                "$2a$04$.nFlxYkbFeC2zQzmeEoZKeNJzh4Fvpz1GV.FkuTbC8fOeEmQyhcxi");
+        static const struct cm_str imported =
+                CM_STR("$2a$04$.nFlxYkbFeC2zQzmeEoZKeNJzh4Fvpz1GV.FkuTbC8fOeEmQyhcxi");
         CM_CLEANUP(cm_buf_deinit) struct cm_buf hash = { 0 };
         struct passwords *dearer = with(6, pepper, CM_STR_NONE);
         struct passwords *rotated = with(4, other_pepper, pepper);
@@ -123,9 +123,10 @@ static void tells_what_is_outdated(void **state)
         assert_int_equal(password_compare(rotated, right, cm_buf_str(&hash)), PASSWORD_OUTDATED);
         assert_int_equal(password_compare(rotated, wrong, cm_buf_str(&hash)), PASSWORD_WRONG);
         assert_int_equal(password_compare(stranger, right, cm_buf_str(&hash)), PASSWORD_WRONG);
-        assert_int_equal(password_compare(*state, CM_STR("\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94 "
-                                                         "\xd7\x90\xd7\xa8\xd7\x95\xd7\x9b\xd7\x94 "
-                                                         "\xd7\x9e\xd7\x90\xd7\x95\xd7\x93"),
+        assert_int_equal(password_compare(*state,
+                                          CM_STR("\xd7\xa1\xd7\x99\xd7\xa1\xd7\x9e\xd7\x94 "
+                                                 "\xd7\x90\xd7\xa8\xd7\x95\xd7\x9b\xd7\x94 "
+                                                 "\xd7\x9e\xd7\x90\xd7\x95\xd7\x93"),
                                           imported),
                          PASSWORD_OUTDATED);
         assert_int_equal(password_compare(*state, right, imported), PASSWORD_WRONG);
@@ -165,8 +166,8 @@ struct story {
 
 static void story_fiber(void *arg)
 {
-        static const struct cm_str imported = CM_STR(
-                "$2a$04$divL9LItgtU3F5sKE4JYVuXMvtmKudqj/xINocfkwXVavtqqGZ6dW");
+        static const struct cm_str imported =
+                CM_STR("$2a$04$divL9LItgtU3F5sKE4JYVuXMvtmKudqj/xINocfkwXVavtqqGZ6dW");
         static const struct cm_str right = CM_STR("correct horse battery staple");
         struct story *story = arg;
         struct passwords *passwords = with(4, pepper, CM_STR_NONE);

@@ -13,10 +13,10 @@
  */
 enum {
         MAX_BCRYPT_COST = 14,
-        MAX_PBKDF2_BLOCKS = 4000000,      /* rounds times blocks of the digest */
-        MAX_ARGON2_KIB_PASSES = 1 << 20,  /* memory times passes: 64 MiB sixteen times */
+        MAX_PBKDF2_BLOCKS = 4000000,     /* rounds times blocks of the digest */
+        MAX_ARGON2_KIB_PASSES = 1 << 20, /* memory times passes: 64 MiB sixteen times */
         MAX_ARGON2_LANES = 64,
-        MAX_SCRYPT_WORK = 1 << 21,        /* n * r * p */
+        MAX_SCRYPT_WORK = 1 << 21, /* n * r * p */
         MIN_KEY = 16,
         MIN_ARGON2_SALT = 8, /* as Argon2 itself says */
 };
@@ -49,8 +49,8 @@ static bool read_number(struct cm_str text, struct cm_str name, int64_t max, int
 {
         struct cm_str digits = { text.data + name.len, text.len - name.len };
 
-        if (!cm_str_starts(text, name) || !digits.len || digits.len > 10 ||
-            digits.data[0] < '1' || digits.data[0] > '9')
+        if (!cm_str_starts(text, name) || !digits.len || digits.len > 10 || digits.data[0] < '1' ||
+            digits.data[0] > '9')
                 return false;
         return cm_str_to_int(digits, value_r) && *value_r <= max;
 }
@@ -101,9 +101,10 @@ static int parse_bcrypt(struct cm_str text, struct stored_hash *hash)
         int64_t cost;
 
         if (text.len != BCRYPT_SIZE || text.data[0] != '$' || text.data[1] != '2' ||
-            !memchr("aby", text.data[2], 3) || text.data[3] != '$' || text.data[6] != '$' ||
-            text.data[4] == '+' || text.data[4] == '-' ||
-            !cm_str_to_int((struct cm_str){ text.data + 4, 2 }, &cost) || cost < 4 || cost > 31)
+            (text.data[2] != 'a' && text.data[2] != 'b' && text.data[2] != 'y') ||
+            text.data[3] != '$' || text.data[6] != '$' || text.data[4] == '+' ||
+            text.data[4] == '-' || !cm_str_to_int((struct cm_str){ text.data + 4, 2 }, &cost) ||
+            cost < 4 || cost > 31)
                 return STORED_HASH_MALFORMED;
         for (size_t i = 7; i < BCRYPT_SIZE; i++)
                 if (!is_bcrypt_digit(text.data[i]))
@@ -129,9 +130,8 @@ static int parse_ours(struct cm_str text, struct stored_hash *hash)
         if (rest.len < HASH_KEY_ID_SIZE)
                 return STORED_HASH_MALFORMED;
         hash->key_id = (struct cm_str){ rest.data, HASH_KEY_ID_SIZE };
-        return parse_bcrypt((struct cm_str){ rest.data + HASH_KEY_ID_SIZE,
-                                             rest.len - HASH_KEY_ID_SIZE },
-                            hash);
+        return parse_bcrypt(
+                (struct cm_str){ rest.data + HASH_KEY_ID_SIZE, rest.len - HASH_KEY_ID_SIZE }, hash);
 }
 
 static int parse_argon2(struct cm_str text, int64_t max_memory, struct stored_hash *hash)
@@ -157,8 +157,9 @@ static int parse_argon2(struct cm_str text, int64_t max_memory, struct stored_ha
 
 static int parse_pbkdf2(struct cm_str text, struct cm_str prefix, struct stored_hash *hash)
 {
-        static const size_t sizes[] = { [CM_KDF_SHA1] = 20, [CM_KDF_SHA256] = 32,
-                                        [CM_KDF_SHA512] = 64 };
+        static const size_t sizes[] = {
+                [CM_KDF_SHA1] = 20, [CM_KDF_SHA256] = 32, [CM_KDF_SHA512] = 64
+        };
         struct cm_str parameters, rest;
         int64_t rounds, blocks;
 
@@ -180,8 +181,8 @@ static int parse_scrypt(struct cm_str text, int64_t max_memory, struct stored_ha
         if (!read_parameters(text, CM_STR("$scrypt$"), &parameters, &rest) ||
             !read_numbers(parameters, names, n) || !read_salt_and_key(rest, hash))
                 return STORED_HASH_MALFORMED;
-        if (n[0] > 30 || n[1] > 1024 || n[2] > 1024 ||
-            (n[1] << n[0]) * n[2] > MAX_SCRYPT_WORK || (n[1] << n[0]) * 128 > max_memory)
+        if (n[0] > 30 || n[1] > 1024 || n[2] > 1024 || (n[1] << n[0]) * n[2] > MAX_SCRYPT_WORK ||
+            (n[1] << n[0]) * 128 > max_memory)
                 return STORED_HASH_TOO_DEAR;
         hash->memory = (n[1] << n[0]) * 128;
         hash->scrypt = (struct cm_scrypt){ .n = UINT64_C(1) << n[0],

@@ -63,8 +63,8 @@ static void fits_only_its_password(void **state)
         for (size_t i = 0; i < CM_COUNT(of_horse); i++) {
                 struct stored_hash hash;
 
-                assert_int_equal(
-                        stored_hash_parse(cm_str_from(of_horse[i].hash), 64 * MIB, &hash), 0);
+                assert_int_equal(stored_hash_parse(cm_str_from(of_horse[i].hash), 64 * MIB, &hash),
+                                 0);
                 assert_int_equal(hash.scheme, of_horse[i].scheme);
                 if (!stored_hash_fits(&hash, CM_STR("correct horse battery staple")))
                         fail_msg("does not fit: %s", of_horse[i].hash);
@@ -186,9 +186,9 @@ static void refuses(void **state)
 static void takes_what_is_advised(void **state)
 {
         static const char *const rows[] = {
-                "$argon2id$v=19$m=47104,t=1,p=1$" SALT "$" KEY,   /* OWASP */
-                "$argon2id$v=19$m=65536,t=3,p=4$" SALT "$" KEY,   /* RFC 9106, argon2-cffi */
-                "$argon2id$v=19$m=7168,t=5,p=1$" SALT "$" KEY,    /* Keycloak */
+                "$argon2id$v=19$m=47104,t=1,p=1$" SALT "$" KEY, /* OWASP */
+                "$argon2id$v=19$m=65536,t=3,p=4$" SALT "$" KEY, /* RFC 9106, argon2-cffi */
+                "$argon2id$v=19$m=7168,t=5,p=1$" SALT "$" KEY,  /* Keycloak */
                 "$pbkdf2-sha1$i=1300000$" SALT "$AOm/kOb/+YAZ3ZwSogYgNu9fO1g", /* OWASP */
                 "$pbkdf2-sha256$i=600000$" SALT "$" KEY,
                 "$pbkdf2-sha512$i=210000$" SALT "$" KEY,
@@ -220,8 +220,10 @@ static void no_password_fits_none(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(fits_only_its_password), cmocka_unit_test(no_part_of_it_is_taken),
-                cmocka_unit_test(refuses),                cmocka_unit_test(takes_what_is_advised),
+                cmocka_unit_test(fits_only_its_password),
+                cmocka_unit_test(no_part_of_it_is_taken),
+                cmocka_unit_test(refuses),
+                cmocka_unit_test(takes_what_is_advised),
                 cmocka_unit_test(no_password_fits_none),
         };
 
