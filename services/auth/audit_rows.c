@@ -153,3 +153,16 @@ void audit_client_token(struct cm_request *request, const struct cm_uuid *client
 
         cm_audit_params(request, &entry, params);
 }
+
+void audit_password_changed(struct cm_request *request, const struct cm_uuid *user_id,
+                            struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .actor = user_id,
+                .action = "password.change",
+                .target = target(request, user_id),
+                .outcome = "done",
+        };
+
+        cm_audit_params(request, &entry, params);
+}

@@ -34,3 +34,5 @@ void audit_admin(struct cm_request *request, const char *action, const struct cm
 /* A machine asked for a token. */
 void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
                         struct cm_pg_params *params);
+void audit_password_changed(struct cm_request *request, const struct cm_uuid *user_id,
+                            struct cm_pg_params *params);

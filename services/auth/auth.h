@@ -19,6 +19,9 @@ struct auth {
         struct passwords *passwords;
         struct common_passwords *common; /* NULL: no list */
         struct signing_keys *keys;
+        /* The oldest pepper: keys what a rotation of peppers must not end, refresh tokens and
+         * recovery codes. A view into the settings. */
+        struct cm_str secret;
         struct token_chain_key chain_key;
         struct login_limit login_limit;
         struct cm_token_policy policy;

@@ -107,7 +107,7 @@ typedef int change_fn(struct cm_pg_tx *tx, const struct cm_uuid *user_id);
 static int replace_codes(struct cm_request *request, struct cm_pg_tx *tx, struct cm_str *codes)
 {
         const struct auth *auth = cm_request_service(request);
-        const struct cm_str pepper = cm_str_from(auth->settings->password_pepper);
+        const struct cm_str pepper = auth->secret;
         uint8_t digests[RECOVERY_CODE_COUNT][CM_SHA256_SIZE];
 
         for (size_t i = 0; i < RECOVERY_CODE_COUNT; i++) {

@@ -212,6 +212,26 @@ int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
+static const struct cm_pg_statement session_succeed = {
+        .name = "session_succeed",
+        .writes = true,
+        .sql = "UPDATE sessions SET device_name = o.device_name"
+               " FROM (SELECT device_name FROM sessions WHERE id = $2::uuid) o"
+               " WHERE id = $1::uuid",
+};
+
+int session_store_succeed(struct cm_pg_tx *tx, const struct cm_uuid *session_id,
+                          const struct cm_uuid *old_id)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, session_id);
+        cm_pg_put_uuid(&params, old_id);
+        r = cm_pg_tx_query(tx, &session_succeed, &params, NULL);
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
 static const struct cm_pg_statement session_end_others = {
         .name = "session_end_others",
         .writes = true,

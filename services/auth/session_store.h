@@ -72,6 +72,10 @@ int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
                       const struct cm_uuid *session_id,
                       const struct cm_pg_params *audit) CM_MUST_CHECK;
 
+/* In a transaction: the new session takes the old one's place on its device, and its name. */
+int session_store_succeed(struct cm_pg_tx *tx, const struct cm_uuid *session_id,
+                          const struct cm_uuid *old_id) CM_MUST_CHECK;
+
 /* In a transaction: ends all sessions of the person but `keep`. *ended_r, in the arena: which. */
 struct ended_sessions {
         struct cm_uuid *ids;

@@ -143,8 +143,7 @@ int step_up_code(struct cm_request *request, const struct cm_uuid *user_id, stru
         if (r == SECOND_FACTOR_NONE || attempt.confirmed == enrolling)
                 return step_up_refuse(request, user_id, "step_up.code", "no_second_factor");
         /* Whether a recovery code is one is for the statement that spends it to say. */
-        if (!enrolling && recovery_code_digest(cm_str_from(auth->settings->password_pepper), code,
-                                               fitting_r->recovery))
+        if (!enrolling && recovery_code_digest(auth->secret, code, fitting_r->recovery))
                 return 0;
         r = match(request, user_id, &attempt, code, fitting_r);
         return r > 0 ? step_up_refuse(request, user_id, "step_up.code", "wrong_code") : r;

@@ -10,17 +10,27 @@
 #include "key_keeper.h"
 #include "sys/log.h"
 
+static struct cm_str oldest_pepper(const struct auth_settings *settings)
+{
+        struct cm_str oldest = cm_str_from(settings->password_pepper);
+        struct cm_str before = cm_str_from(settings->password_peppers_before);
+
+        while (cm_str_split(&before, ',', &oldest))
+                ;
+        return oldest;
+}
+
 static void set_constants(struct auth *auth)
 {
         const struct auth_settings *settings = auth->settings;
-        struct cm_str pepper = cm_str_from(settings->password_pepper);
 
-        token_chain_key_derive(&auth->chain_key, pepper);
+        auth->secret = oldest_pepper(settings);
+        token_chain_key_derive(&auth->chain_key, auth->secret);
         auth->login_limit = (struct login_limit){
                 .per_account = settings->login_account_limit,
                 .per_network = settings->login_network_limit,
                 .window_us = settings->login_window_us,
-                .secret = pepper,
+                .secret = auth->secret,
         };
         auth->policy = (struct cm_token_policy){
                 .issuer = settings->service.token_issuer,

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.client import PASSWORD, Api, new_email, problem
+from support.waiting import eventually
 
 HEBREW = "סיסמה ארוכה מאוד"
 SALT = bytes(range(16))
@@ -167,3 +169,89 @@ def test_nobody_comes_in_by_what_is_no_hash(api, auth, stored, text):
     for password in (PASSWORD, "x", text or "y"):
         problem(log_in(api, body["email"], password), 401, "invalid_credentials")
     assert auth.resident_bytes() < 400 << 20
+
+
+# ---- change
+
+NEW_PASSWORD = "another horse, another staple"
+
+
+def change(api: Api, current: str = PASSWORD, new: str = NEW_PASSWORD):
+    return api.post("/v1/me/password", json={"current_password": current, "new_password": new})
+
+
+def refresh(api: Api, token: str):
+    return api.post("/v1/auth/refresh", json={"refresh_token": token})
+
+
+def test_a_change_ends_all_sessions_and_begins_one_here(auth, api, person, stack):
+    somebody = person(device_name="Dana's phone")
+    other = log_in(api, somebody.email, PASSWORD).json()
+    answer = change(somebody.auth)
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+    tokens = answer.json()
+    assert tokens["user"]["id"] == somebody.id
+    with Api(auth.url, tokens["access_token"]) as here:
+        assert here.get("/v1/me").status_code == 200
+    assert refresh(api, tokens["refresh_token"]).status_code == 200
+    # What was signed before is void everywhere: nobody is taken for a thief for having it.
+    problem(refresh(api, other["refresh_token"]), 401, "token_expired")
+    problem(refresh(api, somebody.tokens["refresh_token"]), 401, "token_expired")
+    for old in (somebody.token, other["access_token"]):
+        with Api(auth.url, old) as before:
+            eventually(lambda before=before: before.get("/v1/me").status_code == 401, within=2, what="the old token is refused")
+    problem(log_in(api, somebody.email, PASSWORD), 401, "invalid_credentials")
+    assert log_in(api, somebody.email, NEW_PASSWORD).status_code == 200
+    rows = stack.postgres.rows("salus_auth", "SELECT device_name FROM sessions WHERE id = %s", tokens["session_id"])
+    assert rows == [("Dana's phone",)]
+    rows = stack.postgres.rows(
+        "salus_auth", "SELECT outcome, ip, user_agent <> '' FROM audit_log WHERE action = 'password.change' AND actor = %s", somebody.id)
+    assert rows == [("done", "127.0.0.1", True)]
+
+
+def test_a_change_needs_the_present_password(api, person, stored):
+    somebody = person()
+    before = stored(somebody.email)
+    problem(change(somebody.auth, "wrong password"), 401, "invalid_credentials")
+    assert stored(somebody.email) == before
+    assert somebody.auth.get("/v1/me").status_code == 200
+    with Api(str(api.base_url)) as stranger:
+        problem(change(stranger), 401, "unauthorized")
+
+
+def test_wrong_present_passwords_count_as_failed_logins(api, person):
+    somebody = person()
+    statuses = [change(somebody.auth, f"guess {n}").status_code for n in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    problem(log_in(api, somebody.email, PASSWORD), 429, "rate_limited")
+
+
+@pytest.mark.parametrize(("new", "pointer"), [
+    ("short", "/new_password"), ("x" * 257, "/new_password"), (None, "/new_password"), ("{email}", "/new_password"),
+    ("{local}", "/new_password"), ("Dana the Great", "/new_password")])
+def test_bad_new_passwords_name_the_field(person, new, pointer):
+    somebody = person(display_name="Dana the Great")
+    new = new and new.format(email=somebody.email, local=somebody.email.split("@")[0])
+    problem(change(somebody.auth, new=new), 422, "invalid", pointer)
+
+
+def test_of_changes_at_once_one_wins(api, person):
+    somebody = person()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: change(somebody.auth, new=f"new password {n}"), range(8)))
+    done = [n for n, answer in enumerate(answers) if answer.status_code == 200]
+    assert len(done) == 1, [answer.status_code for answer in answers]
+    assert {answer.status_code for answer in answers} <= {200, 401, 409, 503}
+    assert log_in(api, somebody.email, f"new password {done[0]}").status_code == 200
+    assert refresh(api, answers[done[0]].json()["refresh_token"]).status_code == 200
+
+
+def test_a_pepper_of_before_keeps_refresh_tokens(private_stack):
+    auth = private_stack.daemon("auth")
+    with Api(auth.url) as api:
+        tokens = api.post("/v1/auth/register", json=registration()).json()
+    auth.stop()
+    rotated = private_stack.daemon("auth", name="auth-rotated", SALUS_PASSWORD_PEPPER="p" * 40,
+                                   SALUS_PASSWORD_PEPPERS_BEFORE=f"{'q' * 40},{private_stack.pepper}")
+    with Api(rotated.url) as api:
+        assert refresh(api, tokens["refresh_token"]).status_code == 200
