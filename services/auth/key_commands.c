@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "import_users.h"
 #include "key_keeper.h"
 #include "key_store.h"
 
@@ -165,5 +166,6 @@ const struct cm_command key_commands[] = {
         { "--withdraw-key",
           "  --withdraw-key KID  a key that leaked: its tokens are refused from now on\n",
           .run_on_stores = withdraw_key },
+        { .name = "--import-users", .help = import_users_help, .run = import_users },
         { 0 },
 };
