@@ -9,15 +9,16 @@ static const struct cm_pg_statement import_add = {
         .writes = true,
         .sql = "INSERT INTO users (id, tenant_id, user_type, status, email, email_key,"
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
-               "   time_zone, created_at, updated_at)"
+               "   time_zone, created_at, updated_at, email_verified_at)"
                " SELECT i.id, $1::uuid, $2::int2, i.status, i.email, i.email_key,"
                "   i.password_hash, i.display_name, i.first_name, i.full_name, i.avatar_url,"
-               "   i.language, i.time_zone, i.created_at, i.updated_at"
+               "   i.language, i.time_zone, i.created_at, i.updated_at, i.verified_at"
                " FROM unnest($3::uuid[], $4::int2[], $5::text[], $6::text[], $7::text[],"
                "   $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],"
-               "   $14::timestamptz[], $15::timestamptz[]) AS i (id, status, email, email_key,"
+               "   $14::timestamptz[], $15::timestamptz[], $16::timestamptz[]) AS i (id, status, "
+               "email, email_key,"
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
-               "   time_zone, created_at, updated_at)"
+               "   time_zone, created_at, updated_at, verified_at)"
                " ON CONFLICT DO NOTHING RETURNING id, email_key",
 };
 
@@ -46,6 +47,7 @@ static void put_ids(struct cm_pg_params *params, const struct imported_account *
         cm_pg_array_end(params);
 }
 
+/* 0: not known. */
 static void put_times(struct cm_pg_params *params, const struct imported_account *accounts,
                       size_t count, size_t offset)
 {
@@ -53,7 +55,10 @@ static void put_times(struct cm_pg_params *params, const struct imported_account
         for (size_t i = 0; i < count; i++) {
                 const cm_time *time = (const void *)((const char *)&accounts[i] + offset);
 
-                cm_pg_array_int(params, *time);
+                if (*time)
+                        cm_pg_array_int(params, *time);
+                else
+                        cm_pg_array_null(params);
         }
         cm_pg_array_end(params);
 }
@@ -82,6 +87,7 @@ static void add_params(const struct imported_account *accounts, size_t count,
         TEXTS(user.time_zone);
         TIMES(user.created_at);
         TIMES(user.updated_at);
+        TIMES(verified_at);
 }
 
 static bool is_row_of(const struct cm_pg_result *rows, int row,
