@@ -5,6 +5,7 @@
 int import_users(const char *path);
 
 #define import_users_help                                                                          \
-        "  --import-users FILE  (-: standard input, from a file) bring in accounts: rows of\n"      \
-        "                   supabase's auth.users (JSON lines, a JSON array, CSV with a header),\n" \
+        "  --import-users FILE  (-: standard input, from a file) bring in accounts: rows of\n"     \
+        "                   supabase's auth.users (JSON lines, a JSON array, CSV with a "          \
+        "header),\n"                                                                               \
         "                   or a realm of Keycloak. Again: goes on, adds nothing twice\n"

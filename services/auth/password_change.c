@@ -139,6 +139,8 @@ int auth_password_change(struct cm_request *request, const struct password_chang
         r = passwords_hash(auth->passwords, arena, in->new_password, &change.hash);
         if (r)
                 return r;
+        change.account.user.password_must_change = false;
+        change.account.user.has_password_must_change = CM_ABSENT;
         sign_in_prepare(request, &change.account.user, change.hash, CM_STR_NONE, &change.sign_in);
         r = store(request, &change);
         if (r == PASSWORD_CHANGED)

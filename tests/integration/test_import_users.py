@@ -182,7 +182,7 @@ def test_killed_in_the_middle_and_run_again(private_stack, tmp_path):
     path = exports.write_lines(tmp_path / "users", rows)
 
     def count() -> int:
-        return private_stack.postgres.rows("salus_auth", "SELECT count(*) FROM users")[0][0]
+        return private_stack.postgres.rows("salus_auth", "SELECT count(*) FROM users WHERE starts_with(email_key, 'person')")[0][0]
 
     for least in (2000, 9000):
         running = subprocess.Popen([auth.program(), "--import-users", path], env=auth.environment(), stdout=subprocess.DEVNULL)
@@ -192,8 +192,10 @@ def test_killed_in_the_middle_and_run_again(private_stack, tmp_path):
     there = count()
     assert there < 20_000
     assert import_users(auth, path)[2] == f"done: {20_000 - there} taken, {there} here before, 0 duplicates, 0 refused"
-    assert {str(row[0]) for row in private_stack.postgres.rows("salus_auth", "SELECT id FROM users")} == {row["id"] for row in rows}
-    assert told(private_stack) == sorted(row["id"] for row in rows)
+    ids = {row["id"] for row in rows}
+    there = private_stack.postgres.rows("salus_auth", "SELECT id FROM users WHERE starts_with(email_key, 'person')")
+    assert {str(row[0]) for row in there} == ids
+    assert [subject for subject in told(private_stack) if subject in ids] == sorted(ids)
 
 
 def test_time_does_not_tell_whose_hash_is_still_imported(private_stack, tmp_path):
