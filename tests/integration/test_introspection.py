@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from support import client
+from support import admins, client
 from support.client import PLAIN, Api, problem
 from support.keys import Keys
 from support.process import Process, free_port
@@ -128,6 +128,24 @@ def test_who_may_ask(auth, person, keys):
                           (keys.sign(somebody, scope=SCOPE, age=700), 401), (keys.sign(somebody, scope=SCOPE), 200)):
         answer = Api(auth.url, token).post("/v1/auth/introspect", data={"token": somebody.token})
         assert answer.status_code == status
+
+
+def test_a_machine_asks_and_is_asked_about(private_stack):
+    """By its own credentials; of a client that was disabled nothing good is said."""
+    auth = private_stack.daemon("auth")
+    admin = admins.first_admin(private_stack, auth.url)
+
+    def machine(name):
+        made = admin.auth.post("/v1/admin/clients", json={"name": name, "scopes": [SCOPE]}).json()
+        return made, admins.token_of(auth.url, made).json()["access_token"]
+
+    (_, token), (other, others_token) = machine("gateway"), machine("back office")
+    with Api(auth.url, token) as api:
+        told = ask(api, others_token)
+        assert told["active"] and told["type"] == "client" and told["sub"] == other["client_id"] and told["scope"] == SCOPE
+        with private_stack.postgres.connect("salus_auth") as database:
+            database.execute("UPDATE clients SET enabled = false WHERE id = %s", [other["client_id"]])
+        assert ask(api, others_token) == {"active": False}
 
 
 FORMS = [
