@@ -17,11 +17,23 @@ def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=8, help="random kill -9 of daemons and Redis (default 8)")
     parser.addoption("--tokens", type=int, default=20_000, help="tokens that other verifiers judge, too (default 20000)")
     parser.addoption("--rotations", type=int, default=5, help="rotations of signing keys under load (default 5)")
+    parser.addoption("--rounds", type=int, default=12, help="races for one refresh token (default 12)")
+    parser.addoption("--restarts", type=int, default=4, help="times that something is killed and nothing is forgiven (default 4)")
 
 
 @pytest.fixture(scope="session")
 def rotations(request) -> int:
     return request.config.getoption("--rotations")
+
+
+@pytest.fixture(scope="session")
+def rounds(request) -> int:
+    return request.config.getoption("--rounds")
+
+
+@pytest.fixture(scope="session")
+def restarts(request) -> int:
+    return request.config.getoption("--restarts")
 
 
 @pytest.fixture(scope="session")

@@ -43,3 +43,8 @@ void cm_hmac_sha1(struct cm_str key, const void *data, size_t len, uint8_t diges
 {
         CM_ASSERT(HMAC(EVP_sha1(), key.data, (int)key.len, data, len, digest_r, NULL));
 }
+
+void cm_blake2b(const void *data, size_t len, uint8_t digest_r[CM_BLAKE2B_SIZE])
+{
+        (void)crypto_generichash(digest_r, CM_BLAKE2B_SIZE, data, len, NULL, 0);
+}

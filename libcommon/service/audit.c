@@ -7,10 +7,10 @@
 
 const struct cm_pg_statement cm_audit_insert = {
         .name = "audit_insert",
-        .sql = "INSERT INTO audit_log"
-               " (id, at, actor, action, target, outcome, reason, ip, user_agent, request_id)"
-               " VALUES ($1::uuid, $2::timestamptz, $3::uuid, $4::text, $5::text, $6::text,"
-               " $7::text, $8::text, $9::text, $10::text)",
+        .sql = "INSERT INTO audit_log (actor, user_id, action, target, outcome, method, reason,"
+               "   at, ip, user_agent, request_id)"
+               " VALUES ($1::uuid, $2::uuid, $3::text, $4::text, $5::text, $6::text, $7::text,"
+               "   $8::timestamptz, $9::text, $10::text, $11::text)",
         .writes = true,
 };
 
@@ -25,41 +25,45 @@ static struct cm_str printable(struct cm_arena *arena, struct cm_str text)
         return (struct cm_str){ copy, len };
 }
 
+void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params)
+{
+        struct cm_str agent = cm_request_header(request, "user-agent");
+
+        cm_pg_put_time(params, cm_request_now(request));
+        cm_pg_put_text(params, cm_request_peer(request));
+        cm_pg_put_text(params, printable(cm_request_arena(request), agent));
+        cm_pg_put_text(params, cm_str_from(cm_fiber_context()->request_id));
+}
+
 void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,
                      struct cm_pg_params *params)
 {
-        struct cm_arena *arena = cm_request_arena(request);
         const struct cm_context *context = cm_fiber_context();
         const struct cm_uuid *actor = entry->actor;
-        cm_time now = cm_request_now(request);
-        struct cm_uuid id = cm_uuid7(now);
 
         if (!actor && context->has_user)
                 actor = &context->user_id;
-        cm_pg_put_uuid(params, &id);
-        cm_pg_put_time(params, now);
         cm_pg_put_uuid(params, actor);
+        cm_pg_put_uuid(params, entry->user);
         cm_pg_put_text(params, cm_str_from(entry->action));
         cm_pg_put_text(params, entry->target);
         cm_pg_put_text(params, cm_str_from(entry->outcome));
+        cm_pg_put_text(params, cm_str_from(entry->method));
         cm_pg_put_text(params, cm_str_from(entry->reason));
-        cm_pg_put_text(params, cm_request_peer(request));
-        cm_pg_put_text(params, printable(arena, cm_request_header(request, "user-agent")));
-        cm_pg_put_text(params, cm_str_from(context->request_id));
+        cm_audit_context_params(request, params);
 }
 
 void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
                          struct cm_pg_params *params)
 {
-        struct cm_uuid id = cm_uuid7(now);
-
-        cm_pg_put_uuid(params, &id);
-        cm_pg_put_time(params, now);
         cm_pg_put_uuid(params, entry->actor);
+        cm_pg_put_uuid(params, entry->user);
         cm_pg_put_text(params, cm_str_from(entry->action));
         cm_pg_put_text(params, entry->target);
         cm_pg_put_text(params, cm_str_from(entry->outcome));
+        cm_pg_put_text(params, cm_str_from(entry->method));
         cm_pg_put_text(params, cm_str_from(entry->reason));
+        cm_pg_put_time(params, now);
         cm_pg_put_text(params, CM_STR(""));
         cm_pg_put_text(params, CM_STR(""));
         cm_pg_put_text(params, CM_STR(""));

@@ -5,12 +5,15 @@
 /*
  * The audit log: one row for each operation that matters, good or bad, in the same transaction as
  * its effect (audit.up.sql). Address, user agent, request id and actor come from the request.
+ * audit_seal.h chains the rows, audit_list.h reads them.
  */
 struct cm_audit_entry {
         const struct cm_uuid *actor; /* NULL: the request's user; nobody when there is none */
+        const struct cm_uuid *user;  /* the account that it concerns; NULL: none */
         const char *action;          /* "session.create" */
         struct cm_str target;        /* what it was done to, by id; may be absent */
         const char *outcome;         /* "done", "refused" */
+        const char *method;          /* "password", "refresh", "token"; may be NULL */
         const char *reason;          /* may be NULL */
 };
 
@@ -21,6 +24,11 @@ void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *en
 /* Of what no request caused: the service by itself, or a command of its operator. */
 void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
                          struct cm_pg_params *params);
+
+/* For a statement that writes the row beside its effect: time, address, user agent and request id,
+ * four parameters for the columns at, ip, user_agent, request_id. */
+void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params);
+
 /* In a transaction. 0 or an error. Suspends. */
 int cm_audit(struct cm_request *request, struct cm_pg_tx *tx,
              const struct cm_audit_entry *entry) CM_MUST_CHECK;

@@ -43,6 +43,7 @@ struct cm_command {
         const char *name;                 /* "--next" */
         const char *help;                 /* lines for --help, each beginning with two blanks */
         int (*run)(const char *argument); /* without settings and stores; or: */
+        int (*run_with)(const void *settings, const char *argument); /* without stores; or: */
         /* In a fiber, with a minute's time. Of the worker there are settings, pg, bus (perhaps not
          * connected) and signals for sending. */
         int (*run_on_stores)(struct cm_worker *worker, const char *argument);

@@ -292,6 +292,73 @@ int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_i
         return no_outcome(cm_pg_tx_query(tx, &account_set_password, &params, NULL));
 }
 
+static const struct cm_pg_statement account_lock_to_close = {
+        .name = "account_lock_to_close",
+        .sql = "SELECT " USER_COLUMNS " FROM users"
+               " WHERE id = $1::uuid AND status = 1 FOR UPDATE",
+};
+
+int account_store_lock_to_close(struct cm_pg_tx *tx, struct cm_arena *arena,
+                                const struct cm_uuid *user_id, struct user *user_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, user_id);
+        r = cm_pg_tx_query(tx, &account_lock_to_close, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        if (!rows.rows)
+                return ACCOUNT_NOT_FOUND;
+        read_user(&rows, arena, user_r);
+        return 0;
+}
+
+static int set_status(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
+                      const struct user *user)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, &user->id);
+        cm_pg_put_int2(&params, (int16_t)user->status);
+        cm_pg_put_int8(&params, user->version);
+        cm_pg_put_time(&params, user->updated_at);
+        return no_outcome(cm_pg_tx_query(tx, statement, &params, NULL));
+}
+
+#define STATUS_COLUMNS "status = $2::int2, version = $3::int8, updated_at = $4::timestamptz"
+
+static const struct cm_pg_statement account_set_status = {
+        .name = "account_set_status",
+        .writes = true,
+        .sql = "UPDATE users SET " STATUS_COLUMNS " WHERE id = $1::uuid",
+};
+
+int account_store_set_status(struct cm_pg_tx *tx, const struct user *user)
+{
+        return set_status(tx, &account_set_status, user);
+}
+
+/* What has no @ is nobody's address. What else hangs on the account goes with it. */
+static const struct cm_pg_statement account_erase = {
+        .name = "account_erase",
+        .writes = true,
+        .sql = "WITH factors AS (DELETE FROM second_factors WHERE user_id = $1::uuid),"
+               " profiles AS (DELETE FROM user_service_profiles WHERE user_id = $1)"
+               " UPDATE users SET " STATUS_COLUMNS ", email = '', email_key = 'erased ' || id,"
+               "   password_hash = '', display_name = NULL, first_name = NULL, full_name = NULL,"
+               "   bio = NULL, avatar_url = NULL, language = 'en', time_zone = 'UTC',"
+               "   preferences = '{}', privacy_settings = '{}', username = NULL, phone_number = "
+               "NULL,"
+               "   reference_id = NULL, email_verified_at = NULL WHERE id = $1::uuid",
+};
+
+int account_store_erase(struct cm_pg_tx *tx, const struct user *user)
+{
+        return set_status(tx, &account_erase, user);
+}
+
 static const struct cm_pg_statement account_rehash = {
         .name = "account_rehash",
         .writes = true,

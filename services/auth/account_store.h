@@ -56,6 +56,15 @@ int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
 int account_store_set_password(struct cm_pg_tx *tx, const struct cm_uuid *user_id,
                                struct cm_str password_hash) CM_MUST_CHECK;
 
+/* Before an account is closed: the account under a lock for which also new sessions wait, if it is
+ * still active. 0, ACCOUNT_NOT_FOUND or an error. */
+int account_store_lock_to_close(struct cm_pg_tx *tx, struct cm_arena *arena,
+                                const struct cm_uuid *user_id, struct user *user_r) CM_MUST_CHECK;
+/* Writes the status with its version. */
+int account_store_set_status(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
+/* The same, and empties profile, address and password; the address is free then. */
+int account_store_erase(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
+
 /* Replaces a stored password by another form of it, if it is still that one. */
 int account_store_rehash(struct cm_pg *pg, const struct cm_uuid *user_id, struct cm_str old_hash,
                          struct cm_str new_hash) CM_MUST_CHECK;

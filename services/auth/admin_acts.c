@@ -15,6 +15,16 @@
  * Then the ended sessions are told over Redis, so their access tokens are refused within a second.
  */
 
+static int end_all(struct cm_request *request, struct cm_pg_tx *tx, const struct cm_uuid *user_id,
+                   struct ended_sessions *ended_r)
+{
+        const struct session_end end = { .user_id = user_id,
+                                         .actor = &cm_request_claims(request)->sub,
+                                         .reason = SESSION_END_ADMIN };
+
+        return session_store_end_in(tx, request, &end, ended_r);
+}
+
 /* Its parts in their order. 0 or an error. */
 static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const struct admin_act *act,
                      struct cm_str reason, const struct account *account,
@@ -24,22 +34,15 @@ static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const stru
         int r = admin_store_update(tx, account);
 
         if (!r && act->ends_sessions)
-                r = admin_store_end_sessions(tx, cm_request_arena(request), &account->id, ended_r);
+                r = end_all(request, tx, &account->id, ended_r);
         if (!r && act->is_fact)
                 r = admin_facts_updated(request, tx, account);
         if (!r && act->must_change)
                 r = reset_mail_add(request, tx, &account->id);
-        audit_admin(request, act->name, &account->id, reason, &audit);
+        audit_admin(request, act->name, &account->id, &account->id, reason, &audit);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
-}
-
-static void announce(struct cm_request *request, const struct ended_sessions *ended)
-{
-        for (size_t i = 0; i < ended->count; i++)
-                announce_ended_session(cm_request_service(request), cm_request_arena(request),
-                                       &ended->ids[i], cm_request_now(request));
 }
 
 static int own_account(struct cm_request *request)
@@ -89,7 +92,7 @@ static int act_on(struct cm_request *request, const struct cm_uuid *id, const st
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         cm_worker_wake_relay(auth->worker);
-        announce(request, &ended);
+        announce_ended_sessions(auth, cm_request_arena(request), &ended);
         return cm_reply_json(request, 200, &account_schema, &account);
 }
 
@@ -160,9 +163,10 @@ static int end_sessions(struct cm_request *request, struct cm_pg_tx *tx,
                         const struct account *account, struct ended_sessions *ended_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
-        int r = admin_store_end_sessions(tx, cm_request_arena(request), &account->id, ended_r);
+        int r = end_all(request, tx, &account->id, ended_r);
 
-        audit_admin(request, "account.end_sessions", &account->id, CM_STR_NONE, &audit);
+        audit_admin(request, "account.end_sessions", &account->id, &account->id, CM_STR_NONE,
+                    &audit);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
@@ -186,7 +190,7 @@ int auth_admin_sessions_end(struct cm_request *request,
                 r = cm_pg_commit(&tx);
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
-        announce(request, &ended);
+        announce_ended_sessions(auth, cm_request_arena(request), &ended);
         return cm_reply_json(request, 200, &account_sessions_ended_schema,
                              &(struct account_sessions_ended){ (int64_t)ended.count });
 }

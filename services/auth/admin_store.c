@@ -227,28 +227,3 @@ int admin_store_update(struct cm_pg_tx *tx, const struct account *account)
                        account->has_reference_id == CM_PRESENT ? &account->reference_id : NULL);
         return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
 }
-
-static const struct cm_pg_statement sessions_end = {
-        .name = "admin_sessions_end",
-        .writes = true,
-        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 4"
-               " WHERE user_id = $1::uuid AND ended_at IS NULL RETURNING id",
-};
-
-int admin_store_end_sessions(struct cm_pg_tx *tx, struct cm_arena *arena,
-                             const struct cm_uuid *user_id, struct ended_sessions *ended_r)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
-
-        cm_pg_put_uuid(&params, user_id);
-        r = cm_pg_tx_query(tx, &sessions_end, &params, &rows);
-        if (r)
-                return no_outcome(r);
-        ended_r->count = (size_t)rows.rows;
-        ended_r->ids = cm_arena_array(arena, ended_r->count + 1, sizeof(*ended_r->ids));
-        for (int i = 0; i < rows.rows; i++)
-                ended_r->ids[i] = cm_pg_uuid(&rows, i, 0);
-        return 0;
-}

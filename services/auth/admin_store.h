@@ -47,9 +47,5 @@ int admin_store_insert(struct cm_pg_tx *tx, const struct account *account, struc
                        struct cm_str password_hash) CM_MUST_CHECK;
 /* Type, status, reference, must-change, version and time. */
 int admin_store_update(struct cm_pg_tx *tx, const struct account *account) CM_MUST_CHECK;
-/* Ends all sessions of somebody that go on; their ids in the arena. */
-int admin_store_end_sessions(struct cm_pg_tx *tx, struct cm_arena *arena,
-                             const struct cm_uuid *user_id,
-                             struct ended_sessions *ended_r) CM_MUST_CHECK;
 /* The tenant of who acts. 0, ADMIN_NOT_FOUND or an error. */
 int admin_store_tenant(struct cm_pg_tx *tx, struct cm_uuid *tenant_r) CM_MUST_CHECK;

@@ -150,7 +150,7 @@ static int store_new(struct cm_request *request, struct cm_pg_tx *tx, struct acc
                 r = admin_facts_created(request, tx, account);
         if (!r)
                 r = reset_mail_add(request, tx, &account->id);
-        audit_admin(request, "account.create", &account->id, CM_STR_NONE, &audit);
+        audit_admin(request, "account.create", &account->id, &account->id, CM_STR_NONE, &audit);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         return r > 0 ? -CM_E_DATABASE : r;

@@ -62,13 +62,13 @@ static int announce_all(struct auth *auth, struct cm_arena *arena)
         const struct key_rotation rotation =
                 key_keeper_rotation(auth->settings, auth->worker, auth->keys);
         int64_t life_us = revocation_life_us(auth);
-        struct ended_session *ended = NULL;
-        size_t count = 0;
+        struct ended_sessions ended = { 0 };
         int r;
 
-        r = session_store_ended(auth->worker->pg, arena, life_us, &ended, &count);
-        for (size_t i = 0; !r && i < count; i++)
-                r = announce_session(auth, arena, &ended[i].id, ended[i].ended_at + life_us);
+        r = session_store_ended(auth->worker->pg, arena, life_us, &ended);
+        for (size_t i = 0; !r && i < ended.count; i++)
+                r = announce_session(auth, arena, &ended.items[i].id,
+                                     ended.items[i].ended_at + life_us);
         if (!r)
                 r = flag_signals_send(auth, arena, NULL);
         return r ? r : key_rotation_publish(&rotation, arena);
@@ -115,15 +115,18 @@ void announcements_repeat(struct auth *auth)
                 announce(auth);
 }
 
-void announce_ended_session(struct auth *auth, struct cm_arena *arena,
-                            const struct cm_uuid *session_id, cm_time ended_at)
+void announce_ended_sessions(struct auth *auth, struct cm_arena *arena,
+                             const struct ended_sessions *ended)
 {
-        int r = announce_session(auth, arena, session_id, ended_at + revocation_life_us(auth));
+        int64_t life_us = revocation_life_us(auth);
+        int r = 0;
 
+        for (size_t i = 0; !r && i < ended->count; i++)
+                r = announce_session(auth, arena, &ended->items[i].id,
+                                     ended->items[i].ended_at + life_us);
         if (!r)
                 return;
-        cm_log(CM_LOG_WARN, "the end of a session is not announced yet",
-               CM_F_UUID("session", *session_id), CM_F_ERROR(r));
+        cm_log(CM_LOG_WARN, "ends of sessions are not announced yet", CM_F_ERROR(r));
         announcements_repeat(auth);
 }
 

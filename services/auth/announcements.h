@@ -1,5 +1,6 @@
 #pragma once
 #include "auth.h"
+#include "session_store.h"
 
 /*
  * What all services must know at once, over Redis: the public keys of access tokens, the
@@ -15,7 +16,7 @@ void announcements_repeat(struct auth *auth);
 /* Waits until nothing is being told any more. */
 void announcements_stop(struct auth *auth);
 
-/* A session has ended: its access tokens are void. Suspends. When that fails it is told again in
- * the background, at the latest when Redis is back. */
-void announce_ended_session(struct auth *auth, struct cm_arena *arena,
-                            const struct cm_uuid *session_id, cm_time ended_at);
+/* Sessions have ended, durably: their access tokens are void. Suspends. When that fails they are
+ * told again in the background, at the latest when Redis is back. */
+void announce_ended_sessions(struct auth *auth, struct cm_arena *arena,
+                             const struct ended_sessions *ended);

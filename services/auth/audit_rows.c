@@ -1,5 +1,7 @@
 #include "audit_rows.h"
 
+#include <string.h>
+
 #include "service/audit.h"
 
 static struct cm_str target(struct cm_request *request, const struct cm_uuid *id)
@@ -15,9 +17,11 @@ void audit_account_created(struct cm_request *request, const struct cm_uuid *use
 {
         const struct cm_audit_entry entry = {
                 .actor = user_id,
+                .user = user_id,
                 .action = "account.create",
                 .target = target(request, user_id),
                 .outcome = "done",
+                .method = "password",
         };
 
         cm_audit_params(request, &entry, params);
@@ -28,9 +32,25 @@ void audit_account_changed(struct cm_request *request, const struct cm_uuid *use
 {
         const struct cm_audit_entry entry = {
                 .actor = user_id,
+                .user = user_id,
                 .action = "account.change",
                 .target = target(request, user_id),
                 .outcome = "done",
+                .method = "token",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_account_closed(struct cm_request *request, const struct cm_uuid *user_id,
+                          const char *action, struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .user = user_id,
+                .action = action,
+                .target = target(request, user_id),
+                .outcome = "done",
+                .method = "password",
         };
 
         cm_audit_params(request, &entry, params);
@@ -47,36 +67,12 @@ void audit_proof(struct cm_request *request, const struct cm_uuid *user_id, cons
 {
         const struct cm_audit_entry entry = {
                 .actor = refusal ? NULL : user_id,
+                .user = user_id,
                 .action = action,
                 .target = target(request, user_id),
                 .outcome = refusal ? "refused" : "done",
+                .method = strstr(action, "password") ? "password" : "code",
                 .reason = refusal,
-        };
-
-        cm_audit_params(request, &entry, params);
-}
-
-void audit_logout(struct cm_request *request, const struct cm_uuid *session_id,
-                  struct cm_pg_params *params)
-{
-        const struct cm_audit_entry entry = {
-                .action = "session.end",
-                .target = target(request, session_id),
-                .outcome = "done",
-                .reason = "logout",
-        };
-
-        cm_audit_params(request, &entry, params);
-}
-
-void audit_token_reused(struct cm_request *request, const struct cm_uuid *session_id,
-                        struct cm_pg_params *params)
-{
-        const struct cm_audit_entry entry = {
-                .action = "session.refresh",
-                .target = target(request, session_id),
-                .outcome = "refused",
-                .reason = "token_reused",
         };
 
         cm_audit_params(request, &entry, params);
@@ -86,6 +82,7 @@ void audit_code_mail(struct cm_request *request, const char *action, const struc
                      const char *reason, struct cm_pg_params *params)
 {
         const struct cm_audit_entry entry = {
+                .user = subject,
                 .action = action,
                 .target = target(request, subject),
                 .outcome = reason ? "refused" : "done",
@@ -100,10 +97,11 @@ void audit_by_code(struct cm_request *request, const char *action, const struct 
 {
         const struct cm_audit_entry entry = {
                 .actor = user_id,
+                .user = user_id,
                 .action = action,
                 .target = target(request, user_id),
                 .outcome = "done",
-                .reason = "mailed_code",
+                .method = "mailed_code",
         };
 
         cm_audit_params(request, &entry, params);
@@ -121,23 +119,25 @@ void audit_invited(struct cm_request *request, const struct cm_uuid *invitation,
         cm_audit_params(request, &entry, params);
 }
 
-void audit_admin_on(struct cm_request *request, const char *action, struct cm_str target,
-                    struct cm_str reason, struct cm_pg_params *params)
+void audit_admin_on(struct cm_request *request, const char *action, const struct cm_uuid *user_id,
+                    struct cm_str target, struct cm_str reason, struct cm_pg_params *params)
 {
         const struct cm_audit_entry entry = {
+                .user = user_id,
                 .action = action,
                 .target = target,
                 .outcome = "done",
+                .method = "token",
                 .reason = reason.data ? cm_arena_str(cm_request_arena(request), reason).data : NULL,
         };
 
         cm_audit_params(request, &entry, params);
 }
 
-void audit_admin(struct cm_request *request, const char *action, const struct cm_uuid *target_id,
-                 struct cm_str reason, struct cm_pg_params *params)
+void audit_admin(struct cm_request *request, const char *action, const struct cm_uuid *user_id,
+                 const struct cm_uuid *target_id, struct cm_str reason, struct cm_pg_params *params)
 {
-        audit_admin_on(request, action, target(request, target_id), reason, params);
+        audit_admin_on(request, action, user_id, target(request, target_id), reason, params);
 }
 
 void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
@@ -148,6 +148,7 @@ void audit_client_token(struct cm_request *request, const struct cm_uuid *client
                 .action = "token.client_credentials",
                 .target = target(request, client),
                 .outcome = is_granted ? "done" : "refused",
+                .method = "client_secret",
                 .reason = is_granted ? NULL : "wrong_secret",
         };
 
@@ -159,9 +160,25 @@ void audit_password_changed(struct cm_request *request, const struct cm_uuid *us
 {
         const struct cm_audit_entry entry = {
                 .actor = user_id,
+                .user = user_id,
                 .action = "password.change",
                 .target = target(request, user_id),
                 .outcome = "done",
+                .method = "password",
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
+void audit_log_read(struct cm_request *request, const struct cm_uuid *user_id, struct cm_str what,
+                    struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .user = user_id,
+                .action = "audit.read",
+                .target = what,
+                .outcome = "done",
+                .method = "token",
         };
 
         cm_audit_params(request, &entry, params);

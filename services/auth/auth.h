@@ -3,6 +3,7 @@
 #include "common_passwords.h"
 #include "login_limit.h"
 #include "passwords.h"
+#include "service/audit_seal.h"
 #include "service/service.h"
 #include "settings.h"
 #include "signing_keys.h"
@@ -35,6 +36,7 @@ struct auth {
         struct cm_group keeping_keys; /* the fiber of key_keeper.c, what wakes it */
         struct cm_cond keys_news;
         bool keys_have_news;
+        struct cm_audit_sealer *sealer; /* the first worker's */
 };
 
 int auth_worker_start(struct cm_worker *worker) CM_MUST_CHECK;

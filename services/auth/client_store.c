@@ -167,7 +167,8 @@ static const struct cm_pg_statement end_secrets = {
         .name = "client_secrets_end",
         .writes = true,
         .sql = "UPDATE client_secrets SET ended_at = now() WHERE client_id = $1::uuid"
-               " AND ended_at IS NULL AND ($2::uuid IS NULL OR id = $2::uuid) RETURNING id",
+               " AND ended_at IS NULL AND ($2::uuid IS NULL OR id = $2::uuid) RETURNING id, "
+               "ended_at",
 };
 
 int client_store_end_secrets(struct cm_pg_tx *tx, struct cm_arena *arena,
@@ -184,9 +185,10 @@ int client_store_end_secrets(struct cm_pg_tx *tx, struct cm_arena *arena,
         if (r)
                 return no_outcome(r);
         ended_r->count = (size_t)rows.rows;
-        ended_r->ids = cm_arena_array(arena, ended_r->count + 1, sizeof(*ended_r->ids));
+        ended_r->items = cm_arena_array(arena, ended_r->count + 1, sizeof(*ended_r->items));
         for (int i = 0; i < rows.rows; i++)
-                ended_r->ids[i] = cm_pg_uuid(&rows, i, 0);
+                ended_r->items[i] =
+                        (struct ended_session){ cm_pg_uuid(&rows, i, 0), cm_pg_time(&rows, i, 1) };
         return 0;
 }
 

@@ -106,7 +106,7 @@ static int finish(struct cm_request *request, struct cm_pg_tx **tx, const char *
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         int r;
 
-        audit_admin(request, action, target, CM_STR_NONE, &audit);
+        audit_admin(request, action, NULL, target, CM_STR_NONE, &audit);
         r = cm_pg_tx_query(*tx, &cm_audit_insert, &audit, NULL);
         if (!r)
                 r = cm_pg_commit(tx);
@@ -175,9 +175,9 @@ static int end(struct cm_request *request, const struct cm_uuid *client,
         if (r)
                 return r < 0 ? r : refuse(request, r);
         r = finish(request, &tx, action, secret ? secret : client);
-        for (size_t i = 0; !r && i < ended.count; i++)
-                announce_ended_session(cm_request_service(request), cm_request_arena(request),
-                                       &ended.ids[i], cm_request_now(request));
+        if (!r)
+                announce_ended_sessions(cm_request_service(request), cm_request_arena(request),
+                                        &ended);
         return r ? r : cm_reply_empty(request, 204);
 }
 

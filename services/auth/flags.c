@@ -90,7 +90,7 @@ static int write_audit(struct cm_request *request, struct cm_pg_tx *tx, const ch
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         int r;
 
-        audit_admin_on(request, action, key, CM_STR_NONE, &audit);
+        audit_admin_on(request, action, NULL, key, CM_STR_NONE, &audit);
         r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
 }

@@ -1,5 +1,6 @@
 #include "key_commands.h"
 
+#include "audit_command.h"
 #include <stdio.h>
 
 #include "base/error.h"
@@ -167,5 +168,8 @@ const struct cm_command key_commands[] = {
           "  --withdraw-key KID  a key that leaked: its tokens are refused from now on\n",
           .run_on_stores = withdraw_key },
         { .name = "--import-users", .help = import_users_help, .run = import_users },
+        { "--verify-audit",
+          "  --verify-audit [NUMBER:HASH]  check the audit log, and that it has this head\n",
+          .run_with = audit_command },
         { 0 },
 };

@@ -77,6 +77,9 @@ static int write_change(struct cm_request *request, struct cm_pg_tx *tx, struct 
         const struct user *user = &change->account.user;
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params session = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        const struct session_end end = { .user_id = &user->id,
+                                         .except = &change->sign_in.start.id,
+                                         .reason = SESSION_END_PASSWORD };
         int r = replace_password(request, tx, change);
 
         if (r)
@@ -88,8 +91,7 @@ static int write_change(struct cm_request *request, struct cm_pg_tx *tx, struct 
                 r = session_store_succeed(tx, &change->sign_in.start.id,
                                           &cm_request_claims(request)->sid);
         if (!r)
-                r = session_store_end_others(tx, cm_request_arena(request), &user->id,
-                                             &change->sign_in.start.id, &change->ended);
+                r = session_store_end_in(tx, request, &end, &change->ended);
         if (!r)
                 r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         if (!r)
@@ -147,7 +149,6 @@ int auth_password_change(struct cm_request *request, const struct password_chang
                 return refuse_changed_meanwhile(request);
         if (r)
                 return r;
-        for (size_t i = 0; i < change.ended.count; i++)
-                announce_ended_session(auth, arena, &change.ended.ids[i], cm_request_now(request));
+        announce_ended_sessions(auth, arena, &change.ended);
         return sign_in_reply(request, 200, &change.sign_in, &change.account.user);
 }

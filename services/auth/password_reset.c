@@ -60,19 +60,18 @@ int auth_forgot_password(struct cm_request *request, const struct address_only *
 struct reset {
         uint8_t digest[MAILED_CODE_DIGEST_SIZE];
         struct cm_str password_hash;
-        struct ended_session *ended;
-        size_t ended_count;
+        struct ended_sessions ended;
 };
 
 static int store(struct cm_request *request, struct cm_pg_tx *tx, const struct user *user,
                  struct reset *reset)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        const struct session_end end = { .user_id = &user->id, .reason = SESSION_END_RESET };
         int r = account_store_set_password(tx, &user->id, reset->password_hash);
 
         if (!r)
-                r = session_store_end_all(tx, cm_request_arena(request), &user->id, &reset->ended,
-                                          &reset->ended_count);
+                r = session_store_end_in(tx, request, &end, &reset->ended);
         if (!r)
                 r = mailed_code_void(tx, CODE_RESET_PASSWORD, &user->id);
         audit_by_code(request, "password.reset", &user->id, &audit);
@@ -161,7 +160,6 @@ int auth_reset_password(struct cm_request *request, const struct password_reset 
                 return code_mail_invalid(request);
         if (r)
                 return r;
-        for (size_t i = 0; i < reset.ended_count; i++)
-                announce_ended_session(auth, arena, &reset.ended[i].id, reset.ended[i].ended_at);
+        announce_ended_sessions(auth, arena, &reset.ended);
         return cm_reply_empty(request, 204);
 }

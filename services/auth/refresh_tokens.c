@@ -1,9 +1,8 @@
 #include "announcements.h"
-#include "audit_rows.h"
 #include "errors.h"
 #include "refusals.h"
+#include "security_notice.h"
 #include "session_store.h"
-#include "sys/log.h"
 #include "token_reply.h"
 
 /*
@@ -16,11 +15,12 @@ static int reused(struct cm_request *request, const struct chain_link *presented
                   const struct refresh_result *result)
 {
         struct auth *auth = cm_request_service(request);
+        struct ended_session ended = { presented->session_id, cm_request_now(request) };
 
-        cm_log(CM_LOG_WARN, "a used refresh token came again: its session is ended",
-               CM_F_UUID("session", presented->session_id), CM_F_UUID("user", result->user_id));
-        announce_ended_session(auth, cm_request_arena(request), &presented->session_id,
-                               cm_request_now(request));
+        announce_ended_sessions(auth, cm_request_arena(request),
+                                &(struct ended_sessions){ &ended, 1 });
+        if (result->ended_now)
+                security_notice_token_stolen(request, &result->user_id, &presented->session_id);
         return refuse_unauthorized(
                 request, CM_CODE_TOKEN_REUSED,
                 "This refresh token was used before; the session has been ended");
@@ -45,18 +45,14 @@ static int present(struct cm_request *request, const struct chain_link *presente
                    const struct chain_link *child, struct refresh_result *result_r)
 {
         struct auth *auth = cm_request_service(request);
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         const struct refresh_attempt attempt = {
                 .presented = presented,
                 .child = child,
-                .audit = &audit,
                 .grace_us = auth->settings->refresh_grace_us,
                 .idle_us = auth->settings->refresh_token_life_us,
         };
 
-        audit_token_reused(request, &presented->session_id, &audit);
-        cm_pg_put_uuid(&audit, &presented->session_id);
-        return session_store_refresh(auth->worker->pg, &attempt, result_r);
+        return session_store_refresh(auth->worker->pg, request, &attempt, result_r);
 }
 
 int auth_refresh(struct cm_request *request, const struct refresh *in)

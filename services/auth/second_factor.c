@@ -134,6 +134,9 @@ static int change_in(struct cm_request *request, struct cm_pg_tx *tx,
 {
         const struct cm_claims *claims = cm_request_claims(request);
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
+        const struct session_end end = { .user_id = &claims->sub,
+                                         .except = &claims->sid,
+                                         .reason = SESSION_END_FACTOR };
         int r = second_factor_store_spend(tx, &claims->sub, code);
 
         if (!r && change->apply)
@@ -141,8 +144,7 @@ static int change_in(struct cm_request *request, struct cm_pg_tx *tx,
         if (!r && change->makes_codes)
                 r = replace_codes(request, tx, change->codes);
         if (!r && change->ends_sessions)
-                r = session_store_end_others(tx, cm_request_arena(request), &claims->sub,
-                                             &claims->sid, &change->ended);
+                r = session_store_end_in(tx, request, &end, &change->ended);
         if (r)
                 return r;
         audit_proof(request, &claims->sub, change->action, NULL, &audit);
@@ -170,9 +172,7 @@ static int make_change(struct cm_request *request, const struct fitting_code *co
                 r = cm_pg_commit(&tx);
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
-        for (size_t i = 0; i < change->ended.count; i++)
-                announce_ended_session(auth, cm_request_arena(request), &change->ended.ids[i],
-                                       cm_request_now(request));
+        announce_ended_sessions(auth, cm_request_arena(request), &change->ended);
         return 0;
 }
 

@@ -16,7 +16,7 @@ const struct cm_pg_statement session_store_insert = {
                "        now() + least($8::int8, $9::int8) * interval '1 microsecond',"
                "        now() + $9::int8 * interval '1 microsecond'"
                " FROM users u WHERE u.id = $2::uuid AND u.password_hash = $3::text AND u.status = 1"
-               " FOR SHARE" /* a suspension waits for this session, and then ends it too */
+               " FOR KEY SHARE OF u" /* waits for who closes the account */
                " RETURNING idle_expires_at",
 };
 
@@ -88,15 +88,16 @@ int session_store_begin(struct cm_pg *pg, const struct session_start *start,
 
 /*
  * The row assignment is evaluated again on the newest version of the row when another refresh was
- * faster, so the outcome that is stored and returned is the one that holds under the row's lock.
+ * faster, so the outcome that is stored, returned and written into the audit log is the one that
+ * holds under the row's lock.
  */
 static const struct cm_pg_statement session_refresh = {
         .name = "session_refresh",
         .writes = true,
-        .sql = "UPDATE sessions s SET (refresh_outcome, generation, previous_digest, "
-               "current_digest,"
-               "   wrapped_child, rotated_at, last_used_at, idle_expires_at, ended_at, "
-               "ended_reason) ="
+        .sql = "WITH presented AS ("
+               " UPDATE sessions s SET (refresh_outcome, generation, previous_digest,"
+               "   current_digest, wrapped_child, rotated_at, last_used_at, idle_expires_at,"
+               "   ended_at, ended_reason) ="
                " (SELECT o,"
                "   CASE o WHEN 1 THEN s.generation + 1 ELSE s.generation END,"
                "   CASE o WHEN 1 THEN s.current_digest ELSE s.previous_digest END,"
@@ -104,29 +105,27 @@ static const struct cm_pg_statement session_refresh = {
                "   CASE o WHEN 1 THEN $5::bytea ELSE s.wrapped_child END,"
                "   CASE o WHEN 1 THEN now() ELSE s.rotated_at END,"
                "   CASE WHEN o <= 2 THEN now() ELSE s.last_used_at END,"
-               "   CASE o WHEN 1 THEN least(now() + $7::int8 * interval '1 microsecond', "
-               "s.expires_at)"
+               "   CASE o WHEN 1 THEN least(now() + $7::int8 * interval '1 microsecond',"
+               "                            s.expires_at)"
                "          ELSE s.idle_expires_at END,"
                "   CASE o WHEN 3 THEN coalesce(s.ended_at, now()) ELSE s.ended_at END,"
                "   CASE o WHEN 3 THEN 2::smallint ELSE s.ended_reason END"
                "  FROM (SELECT session_refresh_outcome(s, u.status, $2::int4, $3::bytea,"
                "               $6::int8 * interval '1 microsecond') AS o OFFSET 0) decided)"
                " FROM users u WHERE s.id = $1::uuid AND u.id = s.user_id"
-               " RETURNING s.refresh_outcome, s.user_id, u.tenant_id, u.user_type, s.wrapped_child,"
-               "           s.idle_expires_at, u.password_must_change",
-};
-
-/* The row of the audit log as cm_audit_params() writes it, but only for a reused token; $11:
- * session. */
-static const struct cm_pg_statement session_reuse_audit = {
-        .name = "session_reuse_audit",
-        .writes = true,
-        .sql = "INSERT INTO audit_log (id, at, actor, action, target, outcome, reason, ip,"
-               "                       user_agent, request_id)"
-               " SELECT $1::uuid, $2::timestamptz, $3::uuid, $4::text, $5::text, $6::text, "
-               "$7::text,"
-               "        $8::text, $9::text, $10::text"
-               " FROM sessions WHERE id = $11::uuid AND refresh_outcome = 3",
+               " RETURNING s.refresh_outcome AS o, s.user_id, u.tenant_id, u.user_type,"
+               "   s.wrapped_child, s.idle_expires_at, s.ended_at = now() AS ended_now,"
+               "   u.password_must_change"
+               "), logged AS ("
+               " INSERT INTO audit_log (actor, user_id, action, target, outcome, method, reason,"
+               "   at, ip, user_agent, request_id)"
+               " SELECT CASE WHEN o <= 2 THEN user_id END, user_id, 'session.refresh',"
+               "   $1::uuid::text, CASE WHEN o <= 2 THEN 'done' ELSE 'refused' END, 'refresh',"
+               "   CASE o WHEN 2 THEN 'same_child' WHEN 3 THEN 'token_reused'"
+               "          WHEN 4 THEN 'session_over' END,"
+               "   $8::timestamptz, $9::text, $10::text, $11::text FROM presented)"
+               " SELECT o, user_id, tenant_id, user_type, wrapped_child, idle_expires_at,"
+               "   coalesce(ended_now, false), password_must_change FROM presented",
 };
 
 /* What the parameters point at. */
@@ -166,50 +165,25 @@ static int read_refresh(const struct cm_pg_result *rows, struct refresh_result *
         if (wrapped.len == sizeof(result_r->wrapped_child))
                 memcpy(result_r->wrapped_child, wrapped.data, wrapped.len);
         result_r->idle_expires_at = cm_pg_time(rows, 0, 5);
-        result_r->must_change = cm_pg_bool(rows, 0, 6);
+        result_r->ended_now = cm_pg_bool(rows, 0, 6);
+        result_r->must_change = cm_pg_bool(rows, 0, 7);
         return (int)cm_pg_int(rows, 0, 0);
 }
 
-int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attempt,
-                          struct refresh_result *result_r)
+int session_store_refresh(struct cm_pg *pg, struct cm_request *request,
+                          const struct refresh_attempt *attempt, struct refresh_result *result_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        const struct cm_pg_flight_item items[] = {
-                { &session_refresh, &params, &rows },
-                { &session_reuse_audit, attempt->audit, NULL },
-        };
         struct refresh_bytes bytes;
         int r;
 
         refresh_params(attempt, &bytes, &params);
-        r = cm_pg_flight(pg, &service_scope, items, CM_COUNT(items), NULL);
+        cm_audit_context_params(request, &params);
+        r = cm_pg_query(pg, &service_scope, &session_refresh, &params, &rows);
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
         return rows.rows ? read_refresh(&rows, result_r) : REFRESH_OVER;
-}
-
-static const struct cm_pg_statement session_end = {
-        .name = "session_end",
-        .writes = true,
-        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 1"
-               " WHERE id = $1::uuid AND ended_at IS NULL",
-};
-
-int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
-                      const struct cm_uuid *session_id, const struct cm_pg_params *audit)
-{
-        const struct cm_pg_scope scope = { .users = user_id, .count = 1 };
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        const struct cm_pg_flight_item items[] = {
-                { &session_end, &params, NULL },
-                { &cm_audit_insert, audit, NULL },
-        };
-        int r;
-
-        cm_pg_put_uuid(&params, session_id);
-        r = cm_pg_flight(pg, &scope, items, CM_COUNT(items), NULL);
-        return r > 0 ? -CM_E_DATABASE : r;
 }
 
 static const struct cm_pg_statement session_succeed = {
@@ -230,88 +204,4 @@ int session_store_succeed(struct cm_pg_tx *tx, const struct cm_uuid *session_id,
         cm_pg_put_uuid(&params, old_id);
         r = cm_pg_tx_query(tx, &session_succeed, &params, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
-}
-
-static const struct cm_pg_statement session_end_others = {
-        .name = "session_end_others",
-        .writes = true,
-        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 3"
-               " WHERE user_id = $1::uuid AND id <> $2::uuid AND ended_at IS NULL RETURNING id",
-};
-
-int session_store_end_others(struct cm_pg_tx *tx, struct cm_arena *arena,
-                             const struct cm_uuid *user_id, const struct cm_uuid *keep,
-                             struct ended_sessions *ended_r)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
-
-        cm_pg_put_uuid(&params, user_id);
-        cm_pg_put_uuid(&params, keep);
-        r = cm_pg_tx_query(tx, &session_end_others, &params, &rows);
-        if (r)
-                return r < 0 ? r : -CM_E_DATABASE;
-        ended_r->count = (size_t)rows.rows;
-        ended_r->ids = cm_arena_array(arena, ended_r->count + 1, sizeof(*ended_r->ids));
-        for (int i = 0; i < rows.rows; i++)
-                ended_r->ids[i] = cm_pg_uuid(&rows, i, 0);
-        return 0;
-}
-
-/* A machine's secret is the session of its tokens. */
-static const struct cm_pg_statement sessions_ended = {
-        .name = "sessions_ended",
-        .sql = "SELECT id, ended_at FROM sessions"
-               " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'"
-               " UNION ALL SELECT id, ended_at FROM client_secrets"
-               " WHERE ended_at > now() - $1::int8 * interval '1 microsecond'",
-};
-
-static void read_ended(const struct cm_pg_result *rows, struct cm_arena *arena,
-                       struct ended_session **sessions_r, size_t *count_r)
-{
-        *count_r = (size_t)rows->rows;
-        *sessions_r = cm_arena_array(arena, *count_r + 1, sizeof(**sessions_r));
-        for (int i = 0; i < rows->rows; i++)
-                (*sessions_r)[i] =
-                        (struct ended_session){ cm_pg_uuid(rows, i, 0), cm_pg_time(rows, i, 1) };
-}
-
-int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
-                        struct ended_session **sessions_r, size_t *count_r)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
-
-        cm_pg_put_int8(&params, within_us);
-        r = cm_pg_query(pg, &service_scope, &sessions_ended, &params, &rows);
-        if (r)
-                return r < 0 ? r : -CM_E_DATABASE;
-        read_ended(&rows, arena, sessions_r, count_r);
-        return 0;
-}
-
-static const struct cm_pg_statement sessions_end_all = {
-        .name = "sessions_end_all",
-        .writes = true,
-        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 5" /* a reset */
-               " WHERE user_id = $1::uuid AND ended_at IS NULL RETURNING id, ended_at",
-};
-
-int session_store_end_all(struct cm_pg_tx *tx, struct cm_arena *arena,
-                          const struct cm_uuid *user_id, struct ended_session **sessions_r,
-                          size_t *count_r)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
-
-        cm_pg_put_uuid(&params, user_id);
-        r = cm_pg_tx_query(tx, &sessions_end_all, &params, &rows);
-        if (r)
-                return r < 0 ? r : -CM_E_DATABASE;
-        read_ended(&rows, arena, sessions_r, count_r);
-        return 0;
 }

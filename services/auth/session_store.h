@@ -4,6 +4,8 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
+#include "http/request.h"
+#include "schemas.h"
 #include "store/pg.h"
 #include "token_chain.h"
 
@@ -44,8 +46,6 @@ enum refresh_outcome {
 struct refresh_attempt {
         const struct chain_link *presented;
         const struct chain_link *child; /* proposed */
-        /* Of cm_audit_params() for a reused token, and then the session's id. */
-        const struct cm_pg_params *audit;
         int64_t grace_us;
         int64_t idle_us;
 };
@@ -57,43 +57,80 @@ struct refresh_result {
         uint8_t wrapped_child[32];
         cm_time idle_expires_at;
         bool must_change; /* its account may do nothing but choose a password */
+        bool ended_now;   /* this very use found the theft out */
 };
 
 /*
- * Presents a refresh token. One statement decides under the row's lock, and it is durable when this
- * returns; of many that present the same token exactly one gets REFRESH_ROTATED. Suspends. Returns
- * an enum refresh_outcome or an error; *result_r is filled unless the session does not exist.
+ * Presents a refresh token. One statement decides under the row's lock and writes the audit row; it
+ * is durable when this returns, and of many that present the same token exactly one gets
+ * REFRESH_ROTATED. Suspends. Returns an enum refresh_outcome or an error; *result_r is filled
+ * unless the session does not exist.
  */
-int session_store_refresh(struct cm_pg *pg, const struct refresh_attempt *attempt,
+int session_store_refresh(struct cm_pg *pg, struct cm_request *request,
+                          const struct refresh_attempt *attempt,
                           struct refresh_result *result_r) CM_MUST_CHECK;
 
-/* Ends a session and writes the audit row. 0 also when it was over before. Suspends. */
-int session_store_end(struct cm_pg *pg, const struct cm_uuid *user_id,
-                      const struct cm_uuid *session_id,
-                      const struct cm_pg_params *audit) CM_MUST_CHECK;
+/* ---- session_store_own.c: one's own sessions */
 
 /* In a transaction: the new session takes the old one's place on its device, and its name. */
 int session_store_succeed(struct cm_pg_tx *tx, const struct cm_uuid *session_id,
                           const struct cm_uuid *old_id) CM_MUST_CHECK;
 
-/* In a transaction: ends all sessions of the person but `keep`. *ended_r, in the arena: which. */
-struct ended_sessions {
-        struct cm_uuid *ids;
-        size_t count;
-};
-int session_store_end_others(struct cm_pg_tx *tx, struct cm_arena *arena,
-                             const struct cm_uuid *user_id, const struct cm_uuid *keep,
-                             struct ended_sessions *ended_r) CM_MUST_CHECK;
-
-/* Sessions that were ended less than `within_us` ago, whose access tokens may still be about. */
 struct ended_session {
         struct cm_uuid id;
         cm_time ended_at;
 };
+
+struct ended_sessions {
+        struct ended_session *items;
+        size_t count;
+};
+
+/* sessions.ended_reason; 2 is set by a refresh. */
+enum session_end_reason {
+        SESSION_END_LOGOUT = 1,
+        SESSION_END_ELSEWHERE = 3, /* by its owner, from another session */
+        SESSION_END_ADMIN,
+        SESSION_END_RESET,    /* of the password, with a mailed code */
+        SESSION_END_ACCOUNT,  /* the account was deactivated or deleted */
+        SESSION_END_FACTOR,   /* a second factor was changed */
+        SESSION_END_PASSWORD, /* the password was changed */
+};
+
+/* Which sessions of a person to end. */
+struct session_end {
+        const struct cm_uuid *user_id;
+        const struct cm_uuid *actor;  /* NULL: the person */
+        const struct cm_uuid *only;   /* NULL: all */
+        const struct cm_uuid *except; /* NULL: none */
+        enum session_end_reason reason;
+};
+
+/* Ends what still goes on of them, with an audit row each, durably. *ended_r lists those, in the
+ * request's arena. Suspends. */
+int session_store_end(struct cm_pg *pg, struct cm_request *request, const struct session_end *end,
+                      struct ended_sessions *ended_r) CM_MUST_CHECK;
+/* The same inside a transaction whose scope names the person. */
+int session_store_end_in(struct cm_pg_tx *tx, struct cm_request *request,
+                         const struct session_end *end,
+                         struct ended_sessions *ended_r) CM_MUST_CHECK;
+/* What is remembered of the devices of somebody who is deleted goes. */
+int session_store_forget_devices(struct cm_pg_tx *tx, const struct cm_uuid *user_id) CM_MUST_CHECK;
+
+/* Whether the person has, or had lately, such a session. 0; positive when not; or an error. */
+int session_store_find(struct cm_pg *pg, const struct cm_uuid *user_id,
+                       const struct cm_uuid *session_id) CM_MUST_CHECK;
+
+/* Those that go on, newest first, from behind `before`; `current` is not set. */
+struct session_list {
+        struct session *items;
+        size_t count;
+};
+int session_store_list(struct cm_pg *pg, struct cm_arena *arena, const struct cm_uuid *user_id,
+                       const struct cm_uuid *before, int32_t limit,
+                       struct session_list *list_r) CM_MUST_CHECK;
+
+/* Sessions of all that were ended less than `within_us` ago, whose access tokens may still be
+ * about. */
 int session_store_ended(struct cm_pg *pg, struct cm_arena *arena, int64_t within_us,
-                        struct ended_session **sessions_r, size_t *count_r) CM_MUST_CHECK;
-/* Inside a transaction of the service's own: ends all sessions of a person, whose password was
- * reset; those that it ended, to be announced after the commit. Suspends. */
-int session_store_end_all(struct cm_pg_tx *tx, struct cm_arena *arena,
-                          const struct cm_uuid *user_id, struct ended_session **sessions_r,
-                          size_t *count_r) CM_MUST_CHECK;
+                        struct ended_sessions *ended_r) CM_MUST_CHECK;

@@ -9,7 +9,7 @@ void user_facts_ref(const struct auth *auth, struct cm_arena *arena, const struc
         CM_CLEANUP(cm_buf_deinit) struct cm_buf sealed = { 0 };
 
         account_rules_ref(user, ref_r);
-        if (!auth->contact_keys)
+        if (!auth->contact_keys || user->status == USER_STATUS_DELETED)
                 return;
         cm_seal(auth->contact_keys, cm_contact_context(arena, &user->id), user->email, &sealed);
         ref_r->contact = cm_arena_str(arena, cm_buf_str(&sealed));

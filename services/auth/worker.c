@@ -145,6 +145,25 @@ static int read_registration(struct auth *auth)
         return 0;
 }
 
+static int start_sealer(struct auth *auth)
+{
+        const struct auth_settings *settings = auth->settings;
+        struct cm_sign_key key;
+        const struct cm_audit_seal_config config = {
+                .key = &key,
+                .interval_us = settings->audit_seal_every_us,
+                .keep_us = settings->audit_retention_us,
+        };
+        int r;
+
+        if (auth->worker->index != 0)
+                return 0;
+        cm_audit_key(&key, cm_str_from(settings->password_pepper));
+        r = cm_audit_sealer_start(auth->worker->pg, &config, &auth->sealer);
+        cm_wipe(&key, sizeof(key));
+        return r;
+}
+
 int auth_worker_start(struct cm_worker *worker)
 {
         struct auth *auth = CM_NEW(struct auth);
@@ -174,6 +193,8 @@ int auth_worker_start(struct cm_worker *worker)
                 r = default_admin_ensure(auth);
         if (!r)
                 r = key_keeper_load(auth);
+        if (!r)
+                r = start_sealer(auth);
         if (r)
                 return r;
         announcements_start(auth);
@@ -188,6 +209,7 @@ void auth_worker_stop(struct cm_worker *worker)
         if (!auth)
                 return;
         key_keeper_stop(auth);
+        cm_audit_sealer_stop(&auth->sealer);
         announcements_stop(auth);
         passwords_free(&auth->passwords);
         common_passwords_free(&auth->common);

@@ -162,3 +162,17 @@ int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves, siz
         cm_pg_array_end(&params);
         return cm_pg_tx_query(tx, &moved_statement, &params, NULL);
 }
+
+static const struct cm_pg_statement erase_statement = {
+        .name = "person_erase",
+        .writes = true,
+        .sql = "SELECT health_record_erase($1::uuid)",
+};
+
+int person_store_erase(struct cm_pg_tx *tx, const struct cm_uuid *id)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_put_uuid(&params, id);
+        return cm_pg_tx_query(tx, &erase_statement, &params, NULL);
+}

@@ -29,3 +29,5 @@ struct person_move {
  * must name the persons. */
 int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves,
                        size_t count) CM_MUST_CHECK;
+/* Removes all that is kept of a person. Inside the caller's transaction. */
+int person_store_erase(struct cm_pg_tx *tx, const struct cm_uuid *id) CM_MUST_CHECK;

@@ -223,7 +223,7 @@ def test_a_new_password(api, box, stack, confirming):
         problem(api.post("/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}), 401, "token_expired")
         problem(Api(confirming.url, session["access_token"]).get("/v1/me"), 401, "token_revoked")
     assert box(body["email"]).wait_for(3)[2]["Subject"] == "Your password was changed"
-    rows = stack.postgres.rows("salus_auth", "SELECT outcome, reason FROM audit_log WHERE action = 'password.reset' AND target = %s",
+    rows = stack.postgres.rows("salus_auth", "SELECT outcome, method FROM audit_log WHERE action = 'password.reset' AND target = %s",
                                sessions[0]["user"]["id"])
     assert rows == [("done", "mailed_code")]
 

@@ -23,7 +23,7 @@ def elsewhere(stack, auth):
 
 def audit(stack, target: str) -> list[tuple]:
     return stack.postgres.rows("salus_auth", "SELECT action, outcome, reason, actor::text FROM audit_log WHERE target = %s"
-                               " AND action NOT LIKE 'login.%%' ORDER BY at, id", target)
+                               " AND action NOT LIKE 'login.%%' ORDER BY position", target)
 
 
 # ---- the first admin

@@ -119,7 +119,7 @@ def test_a_machine_is_shut_out(admin, auth, stack):
     problem(admin.auth.post(f"{path}/secrets"), 409)
     assert admin.auth.get(path).json() | {"created_at": 0, "name": ""} == {
         "id": machine["client_id"], "name": "", "scopes": ["admin:flags"], "enabled": False, "secrets": [], "created_at": 0}
-    rows = stack.postgres.rows("salus_auth", "SELECT action, outcome FROM audit_log WHERE target = %s ORDER BY at, id",
+    rows = stack.postgres.rows("salus_auth", "SELECT action, outcome FROM audit_log WHERE target = %s ORDER BY position",
                                machine["client_id"])
     assert rows == [("client.create", "done"), ("token.client_credentials", "done"), ("client.disable", "done"),
                     ("token.client_credentials", "refused")]

@@ -90,7 +90,7 @@ def test_flags_are_a_tenants_own(admin, flag, stack, auth):
 def test_each_change_is_in_the_audit_log(admin, flag, stack):
     admin.auth.put(flag, json={"enabled": True, "share": 1})
     admin.auth.delete(flag)
-    rows = stack.postgres.rows("salus_auth", "SELECT action, actor::text FROM audit_log WHERE target = %s ORDER BY at, id",
+    rows = stack.postgres.rows("salus_auth", "SELECT action, actor::text FROM audit_log WHERE target = %s ORDER BY position",
                                flag.rpartition("/")[2])
     assert rows == [("flag.set", admin.id), ("flag.delete", admin.id)]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from support import imports
 from support.admins import somebody
-from support.client import Api, new_email
+from support.client import PASSWORD, Api, new_email
 from support.waiting import eventually
 
 _numbers = itertools.count(1)
@@ -113,6 +113,10 @@ class Things:
         made(answer, "client_id")
         return {"id": answer.json()["client_id"], "secret_id": answer.json()["secret_id"]}
 
+    def session(self, owner):
+        with Api(self.urls["auth"]) as api:
+            return {"id": made(api.post("/v1/auth/login", json={"email": owner.email, "password": PASSWORD}), "session_id")}
+
     def day(self, owner):
         return {"date": "2026-01-01"}
 
@@ -122,7 +126,7 @@ MAKERS = {
     "/v1/imports/uploads/{": Things.upload, "/v1/imports/{": Things.imported, "/v1/memories/{": Things.memory,
     "/v1/schedules/{": Things.schedule, "/v1/occurrences/{": Things.occurrence, "/v1/me/services/{": Things.service_profile,
     "/v1/admin/users/{": Things.account, "/v1/admin/flags/{": Things.flag, "/v1/admin/clients/{": Things.machine,
-    "/v1/days/{": Things.day,
+    "/v1/days/{": Things.day, "/v1/me/sessions/{": Things.session,
 }
 
 

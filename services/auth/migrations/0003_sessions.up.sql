@@ -18,7 +18,9 @@ CREATE TABLE sessions (
     idle_expires_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     ended_at timestamptz,
-    ended_reason smallint             -- 1 logout, 2 reuse of an old refresh token
+    ended_reason smallint             -- 1 logout, 2 reuse of an old refresh token, 3 from another session, 4 by an admin,
+                                      -- 5 the password was reset, 6 the account was deactivated or deleted,
+                                      -- 7 a second factor was changed, 8 the password was changed
 ) WITH (fillfactor = 80);             -- refreshes stay on their page and touch no index
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;

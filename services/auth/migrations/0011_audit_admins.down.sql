@@ -1,0 +1,1 @@
+DROP POLICY audit_log_admin ON audit_log;

@@ -1,0 +1,1 @@
+DROP FUNCTION health_record_erase(uuid);

@@ -1,0 +1,339 @@
+"""The audit log: what it says, who may read it, and that nothing sealed can be changed unnoticed."""
+
+import random
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from support import client
+from support.client import PASSWORD, Api, problem
+from support.waiting import eventually
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+def log_in(url: str, person, password: str = PASSWORD, **headers) -> httpx.Response:
+    with Api(url) as api:
+        return api.post("/v1/auth/login", json={"email": person.email, "password": password}, headers=headers)
+
+
+def refresh(url: str, token: str) -> httpx.Response:
+    with Api(url) as api:
+        return api.post("/v1/auth/refresh", json={"refresh_token": token})
+
+
+def own(person, **params) -> list[dict]:
+    return person.auth.get("/v1/me/audit", params=params).json()["items"]
+
+
+def acts(rows: list[dict]) -> list[tuple]:
+    return [(row["action"], row["outcome"], row.get("method"), row.get("reason")) for row in rows]
+
+
+@pytest.fixture
+def admin(auth, person, stack):
+    somebody = person(name="admin")
+    with stack.postgres.connect("salus_auth") as database:
+        database.execute("UPDATE users SET user_type = 3 WHERE id = %s", [somebody.id])
+    somebody.auth = Api(auth.url, log_in(auth.url, somebody).json()["access_token"])
+    return somebody
+
+
+# ---- what it says
+
+def test_what_the_audit_log_says(auth, person, stack):
+    """Each act, good or bad, with who, whose, from where, how and why."""
+    somebody = person()
+    problem(log_in(auth.url, somebody, "wrong", **{"X-Forwarded-For": "203.0.113.150"}), 401)
+    session = log_in(auth.url, somebody, **{"X-Forwarded-For": "203.0.113.151", "User-Agent": "phone/1"}).json()
+    assert somebody.auth.patch("/v1/me", content=b'{"language": "he"}', headers=MERGE).status_code == 200
+    tokens = [session["refresh_token"]]
+    for _ in range(2):
+        tokens.append(refresh(auth.url, tokens[-1]).json()["refresh_token"])
+    refresh(auth.url, tokens[1])
+    problem(refresh(auth.url, tokens[0]), 401, "token_reused")
+    other = log_in(auth.url, somebody).json()
+    assert somebody.auth.delete(f"/v1/me/sessions/{other['session_id']}").status_code == 204
+    problem(refresh(auth.url, other["refresh_token"]), 401, "token_expired")
+    problem(somebody.auth.post("/v1/me/deactivate", json={"password": "wrong"}), 401)
+    rows = own(somebody)[::-1]
+    assert acts(rows) == [
+        ("account.create", "done", "password", None),
+        ("login.password", "refused", "password", "wrong_password"),
+        ("login.password", "done", "password", None),
+        ("account.change", "done", "token", None),
+        ("session.refresh", "done", "refresh", None),
+        ("session.refresh", "done", "refresh", None),
+        ("session.refresh", "done", "refresh", "same_child"),
+        ("session.refresh", "refused", "refresh", "token_reused"),
+        ("login.password", "done", "password", None),
+        ("session.end", "done", "token", "other_session"),
+        ("session.refresh", "refused", "refresh", "session_over"),
+        ("step_up.password", "refused", "password", "wrong_password"),
+    ]
+    assert [row["ip"] for row in rows[:3]] == ["127.0.0.1", "203.0.113.150", "203.0.113.151"]
+    assert rows[2]["user_agent"] == "phone/1" and all(row["request_id"] and row["user_agent"] for row in rows)
+    assert all(row["user_id"] == somebody.id for row in rows)
+    assert ["actor" in row for row in rows] == [row["outcome"] == "done" or row["action"] == "step_up.password" for row in rows]
+    assert rows[4]["target"] == session["session_id"] and rows[9]["target"] == other["session_id"]
+    assert [row["position"] for row in rows] == sorted(row["position"] for row in rows)
+    assert stack.postgres.rows("salus_auth", "SELECT count(*) FROM audit_log WHERE user_id = %s", somebody.id) == [(12,)]
+
+
+def test_the_end_of_an_account_is_written_down(auth, person, stack):
+    somebody = person()
+    log_in(auth.url, somebody)
+    assert somebody.auth.request("DELETE", "/v1/me", json={"password": PASSWORD}).status_code == 204
+    rows = stack.postgres.rows("salus_auth", "SELECT action, method, reason, actor = user_id FROM audit_log"
+                               " WHERE user_id = %s ORDER BY position", somebody.id)
+    assert rows[2:] == [("session.end", "token", "account_closed", True)] * 2 + [("account.delete", "password", None, True)]
+
+
+def test_an_unknown_address_is_nobodys_row(auth, person, stack):
+    stranger = person()
+    stranger.email = client.new_email("stranger")
+    problem(log_in(auth.url, stranger, **{"X-Forwarded-For": "203.0.113.152"}), 401)
+    rows = stack.postgres.rows("salus_auth", "SELECT actor, user_id, target, reason FROM audit_log WHERE ip = '203.0.113.152'")
+    assert rows == [(None, None, None, "no_account")]
+
+
+# ---- reading
+
+def test_everybody_sees_their_own_only(person):
+    somebody, other = person(), person()
+    assert acts(own(somebody)) == [("account.create", "done", "password", None)]
+    assert own(somebody)[0]["user_id"] == somebody.id != own(other)[0]["user_id"]
+    problem(somebody.auth.get("/v1/admin/audit"), 403, "forbidden")
+    problem(Api(str(somebody.auth.base_url)).get("/v1/me/audit"), 401)
+
+
+def test_pages_and_filters(auth, person):
+    somebody = person()
+    token = somebody.tokens["refresh_token"]
+    for n in range(7):
+        token = refresh(auth.url, token).json()["refresh_token"]
+        if n == 3:
+            middle = datetime.now(UTC)
+    problem(log_in(auth.url, somebody, "wrong"), 401)
+    everything = own(somebody, limit=200)
+    seen, cursor = [], {}
+    while True:
+        page = somebody.auth.get("/v1/me/audit", params={"limit": 4, **cursor}).json()
+        seen += page["items"]
+        if "next_cursor" not in page:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert seen == everything and len(seen) == 9
+    assert len(own(somebody, action="session.refresh")) == 7 and len(own(somebody, action="login.password")) == 1
+    moment = middle.isoformat()
+    assert own(somebody, since=moment) + own(somebody, until=moment) == everything
+    assert len(own(somebody, until=moment)) == 5
+    # A cursor belongs to its search.
+    problem(somebody.auth.get("/v1/me/audit", params={**cursor, "action": "x"}), 400, None, "/query/cursor")
+    problem(somebody.auth.get("/v1/me/audit", params={"since": "yesterday"}), 400, None, "/query/since")
+
+
+def test_administrators_search_all_and_are_written_down(auth, person, admin, stack):
+    somebody = person()
+    problem(log_in(auth.url, somebody, "wrong", **{"X-Forwarded-For": "203.0.113.153"}), 401)
+
+    def search(**params):
+        answer = admin.auth.get("/v1/admin/audit", params={"limit": 200, **params})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    before = acts(own(somebody))
+    assert acts(search(user_id=somebody.id)) == before and len(before) == 2
+    assert {row["user_id"] for row in search(actor=somebody.id)} == {somebody.id}
+    failed = [row for row in search(action="login.password") if row["outcome"] == "refused"]
+    assert failed[0]["ip"] == "203.0.113.153"
+    positions = [row["position"] for row in search()]
+    assert positions == sorted(positions, reverse=True)
+    looked = search(actor=admin.id, action="audit.read")
+    assert looked and f"user={somebody.id}" in [row["target"] for row in looked if row.get("user_id") == somebody.id][0]
+    assert search(user_id=somebody.id, until=(datetime.now(UTC) - timedelta(hours=1)).isoformat()) == []
+
+
+# ---- rights
+
+def test_the_service_may_add_and_read_and_nothing_else(stack, auth, person):
+    person()
+    with stack.postgres.connect("salus_auth", "salus_auth") as service:
+        service.execute("SELECT set_config('app.role', 'service', false)")
+        for table in ("audit_log", "audit_heads"):
+            for sql in (f"DELETE FROM {table}", f"TRUNCATE {table}", f"DROP TABLE {table}"):
+                with pytest.raises(Exception, match="permission denied|must be owner"):
+                    service.execute(sql)
+        for sql in ("UPDATE audit_log SET reason = ''", "UPDATE audit_heads SET digests = NULL",
+                    "INSERT INTO audit_log (position, at, action, outcome, ip, user_agent, request_id)"
+                    " VALUES (1, now(), '', '', '', '', '')",
+                    "SELECT setval('audit_log_position', 1)"):
+            with pytest.raises(Exception, match="permission denied"):
+                service.execute(sql)
+        # Not even the function that removes what is old goes below a month.
+        assert service.execute("SELECT audit_forget(interval '0')").fetchone() == (False,)
+
+
+# ---- the seal
+
+def sealed(stack) -> bool:
+    return stack.postgres.rows("salus_auth", "SELECT (SELECT max(position) FROM audit_log) ="
+                               " (SELECT max(last_position) FROM audit_heads)") == [(True,)]
+
+
+def verify(auth, *arguments) -> tuple[int, str]:
+    done = auth.run("--verify-audit", *arguments, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def sealed_log(private_stack):
+    """A daemon with some people and a sealed log."""
+    auth = private_stack.daemon("auth", SALUS_AUDIT_SEAL_EVERY="50ms")
+    for _ in range(6):
+        somebody = client.register(auth.url)
+        token = somebody.tokens["refresh_token"]
+        for _ in range(8):
+            token = refresh(auth.url, token).json()["refresh_token"]
+    eventually(lambda: sealed(private_stack), within=10, what="all rows are sealed")
+    return auth
+
+
+def test_rows_are_sealed_soon(stack, auth, person):
+    """By the daemon's own settings within a second or so; a transaction that takes long holds back what came after it, and then
+    that is sealed as well."""
+    person()
+    eventually(lambda: sealed(stack), within=5, what="all rows are sealed")
+    with stack.postgres.connect("salus_auth") as slow:
+        slow.autocommit = False
+        slow.execute("INSERT INTO audit_log (at, action, outcome, ip, user_agent, request_id) VALUES (now(), 'slow', '', '', '', '')")
+        person()
+        time.sleep(1.5)  # three looks: what the slow one holds back must not be sealed without it
+        assert not sealed(stack)
+        slow.commit()
+    eventually(lambda: sealed(stack), within=5, what="all rows are sealed")
+    status, said = verify(auth)
+    assert status == 0 and said.startswith("whole: "), said
+
+
+def test_positions_of_what_was_rolled_back_are_no_fault(stack, auth, person):
+    with stack.postgres.connect("salus_auth") as database:
+        database.autocommit = False
+        database.execute("INSERT INTO audit_log (at, action, outcome, ip, user_agent, request_id) VALUES (now(), '', '', '', '', '')")
+        database.rollback()
+    person()
+    eventually(lambda: sealed(stack), within=5)
+    assert verify(auth)[0] == 0
+
+
+def test_two_sealers_make_one_chain(stack, auth, person):
+    second = stack.daemon("auth", name="auth-sealer", SALUS_AUDIT_SEAL_EVERY="50ms")
+    for _ in range(10):
+        person()
+    eventually(lambda: sealed(stack), within=5)
+    assert verify(second)[0] == 0
+    second.stop()
+
+
+MUTATIONS = {
+    "flip": ("UPDATE audit_log SET ip = ip || '0' WHERE position = {row}", "row {row} was changed"),
+    "time": ("UPDATE audit_log SET at = at + interval '1 microsecond' WHERE position = {row}", "row {row} was changed"),
+    "empty for none": ("UPDATE audit_log SET reason = '' WHERE position = {row}", "row {row} was changed"),
+    "drop": ("DELETE FROM audit_log WHERE position = {row}", "row {row} is missing"),
+    "swap": ("UPDATE audit_log SET position = -position WHERE position IN ({row}, {other});"
+             " UPDATE audit_log SET position = CASE position WHEN -{row} THEN {other} ELSE {row} END WHERE position < 0",
+             "row {row} was changed"),
+    "truncate": ("DELETE FROM audit_log WHERE position >= {row}", "row {row} is missing"),
+    "replace": ("DELETE FROM audit_log WHERE position = {row}; INSERT INTO audit_log (position, at, action, outcome, ip, user_agent,"
+            " request_id) VALUES ({row}, now(), 'x', 'done', '', '', '')", "row {row} was changed"),
+    "drop a head": ("DELETE FROM audit_heads WHERE number = 1", "head 1 is missing"),
+    "change a head": ("UPDATE audit_heads SET sealed_at = sealed_at + interval '1 s' WHERE number = 1", "head 1 is not what was signed"),
+    "change a list": ("UPDATE audit_heads SET digests = set_byte(digests, 20, 255 - get_byte(digests, 20)) WHERE number = 1",
+                      "head 1 has a changed list"),
+    "feign age": ("DELETE FROM audit_log WHERE position <= (SELECT last_position FROM audit_heads WHERE number = 1);"
+                  " UPDATE audit_heads SET digests = NULL WHERE number = 1", "head 1 has lost its rows"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_each_change_is_found_and_named(sealed_log, private_stack, name):
+    auth = sealed_log
+    status, said = verify(auth)
+    assert status == 0, said
+    auth.stop()
+    rows = [row[0] for row in private_stack.postgres.rows("salus_auth", "SELECT position FROM audit_log ORDER BY position")]
+    row, other = sorted(random.Random(name).sample(rows[:-1], 2))
+    sql, expected = (text.format(row=row, other=other) for text in MUTATIONS[name])
+    with private_stack.postgres.connect("salus_auth") as database:
+        for statement in sql.split(";"):
+            database.execute(statement)
+    status, said = verify(auth)
+    assert status == 1 and expected in said, said
+
+
+def test_a_log_that_was_cut_off_is_found_by_a_head_from_elsewhere(sealed_log, private_stack):
+    auth = sealed_log
+    head = re.search(r"newest head (\d+:[0-9a-f]{64})", verify(auth)[1])[1]
+    auth.stop()
+    assert verify(auth, head)[0] == 0
+    with private_stack.postgres.connect("salus_auth") as database:
+        database.execute("DELETE FROM audit_heads WHERE number = (SELECT max(number) FROM audit_heads)")
+        database.execute("DELETE FROM audit_log WHERE position > (SELECT max(last_position) FROM audit_heads)")
+    assert verify(auth)[0] == 0, "by itself the log is whole"
+    status, said = verify(auth, head)
+    assert status == 1 and "was cut off after head" in said, said
+    assert verify(auth, "7:x")[0] == 2
+
+
+def test_a_running_sealer_tells_that_heads_are_gone(sealed_log, private_stack):
+    with private_stack.postgres.connect("salus_auth") as database:
+        database.execute("DELETE FROM audit_heads")
+    client.register(sealed_log.url)
+    eventually(lambda: sealed_log.metric("salus_audit_truncated_total") > 0, within=10)
+    assert "the audit log was cut off" in sealed_log.log_text()
+
+
+def test_another_secret_signs_nothing(sealed_log):
+    assert verify(sealed_log)[0] == 0
+    sealed_log.settings["SALUS_PASSWORD_PEPPER"] = "x" * 40
+    status, said = verify(sealed_log)
+    assert status == 1 and "head 1 is not what was signed" in said, said
+
+
+def test_what_is_old_goes(sealed_log, private_stack):
+    """As far as the heads say all was sealed 40 days ago: the rows go, and of the heads the newest stays. That the chain then
+    holds is shown in audit_chain_test.c, where the clock can be set."""
+    sealed_log.stop()
+    with private_stack.postgres.connect("salus_auth") as database:
+        newest = database.execute("UPDATE audit_heads SET sealed_at = sealed_at - interval '40 days' RETURNING number").fetchall()
+        assert database.execute("SELECT audit_forget(interval '50 days')").fetchone() == (False,)
+        assert database.execute("SELECT count(*) > 50 FROM audit_log").fetchone() == (True,)
+        database.execute("SELECT audit_forget(interval '30 days')")
+        assert database.execute("SELECT count(*) FROM audit_log").fetchone() == (0,)
+        left = database.execute("SELECT number, digests IS NULL FROM audit_heads").fetchall()
+        assert left == [(max(number for number, in newest), True)]
+    assert "is not what was signed" in verify(sealed_log)[1], "the time of a head is part of what is signed"
+
+
+def test_kills_leave_no_effect_without_its_row(private_stack, restarts):
+    """kill -9 of the daemon under refreshes and logins: as many rows as effects, and a whole chain."""
+    auth = private_stack.daemon("auth", SALUS_AUDIT_SEAL_EVERY="50ms")
+    for _ in range(restarts):
+        people = [client.register(auth.url) for _ in range(3)]
+        tokens = {somebody.id: somebody.tokens["refresh_token"] for somebody in people}
+        kill_at = random.Random(len(tokens)).randrange(10, 40)
+        for step in range(60):
+            somebody = people[step % 3]
+            if step == kill_at:
+                auth.kill()
+                break
+            tokens[somebody.id] = refresh(auth.url, tokens[somebody.id]).json()["refresh_token"]
+        auth.start()
+    effects = private_stack.postgres.rows("salus_auth", "SELECT sum(generation - 1), count(*) FROM sessions")[0]
+    rows = private_stack.postgres.rows("salus_auth", "SELECT count(*) FILTER (WHERE action = 'session.refresh' AND reason IS NULL),"
+                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password')) FROM audit_log")[0]
+    assert effects == rows
+    eventually(lambda: sealed(private_stack), within=10)
+    assert verify(auth)[0] == 0
