@@ -5,6 +5,7 @@ import sys
 
 from bench import (
     rows_accounts,
+    rows_audit,
     rows_auth,
     rows_bus,
     rows_chat,
@@ -23,7 +24,7 @@ from bench.rig import Rig
 from bench.table import show, write_tsv
 
 MODULES = (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daemons, rows_streams, rows_rpc, rows_memory,
-           rows_scheduler, rows_chat, rows_talk, rows_enumeration, rows_accounts)
+           rows_scheduler, rows_chat, rows_talk, rows_enumeration, rows_accounts, rows_audit)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 
 
