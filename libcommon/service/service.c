@@ -279,8 +279,8 @@ static int run_command(const struct cm_service *service, const struct cm_service
         if (!command)
                 return run_daemon(service, settings);
         if (own)
-                return own->run_with ? own->run_with(settings, argument) :
-                                       command_run(service, settings, own, argument);
+                return own->run_with ? own->run_with(settings, argument)
+                                     : command_run(service, settings, own, argument);
         if (service->documents && is_about_schema(command))
                 return run_documents_command(service, settings, command);
         if (strcmp(command, "--migrate") == 0)
