@@ -17,7 +17,7 @@ def fill(rig: Rig):
             "INSERT INTO audit_log (at, actor, user_id, action, target, outcome, method, ip, user_agent, request_id)"
             " SELECT now(), id, id, 'session.refresh', gen_random_uuid()::text, 'done', 'refresh', '203.0.113.7',"
             " 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', gen_random_uuid()::text"
-            " FROM (SELECT md5((n % 10000)::text)::uuid AS id FROM generate_series(1, %s) n) people", [COUNT])
+            " FROM (SELECT md5((n %% 10000)::text)::uuid AS id FROM generate_series(1, %s) n) people", [COUNT])
         eventually(lambda: database.execute("SELECT (SELECT max(position) FROM audit_log) ="
                                             " (SELECT max(last_position) FROM audit_heads)").fetchone()[0], within=120)
 
