@@ -144,6 +144,7 @@ $(out)/tests/support/%: $(out)/tests/support/%.o $(gen_common_obj) $(archives_ht
 
 docs:
 	$(PYTHON) proto/generate/generate.py --proto proto --docs docs
+	$(PYTHON) tests/asvs/page.py --docs docs
 
 lint:
 	@scripts/lint
