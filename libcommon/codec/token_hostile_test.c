@@ -385,7 +385,7 @@ static void wrong_signatures(void)
                 sign_raw(wrong == BY_OTHERS ? theirs : ours,
                          wrong == OVER_SHA384 ? EVP_sha384()
                          : wrong == OVER_SHA1 ? EVP_sha1()
-                                         : EVP_sha256(),
+                                              : EVP_sha256(),
                          what_is_signed(token, wrong), raw);
                 token->len -= wrong == OF_TEXT_WITH_DOT;
                 spoil(raw, wrong);

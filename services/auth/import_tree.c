@@ -63,7 +63,7 @@ cm_time import_time(const struct cm_json_node *object, const char *name)
         if (copy[10] == ' ')
                 copy[10] = 'T';
         if (copy[len - 3] == '+' || copy[len - 3] == '-') { /* hours alone */
-                memcpy(copy + len, ":00", 3);
+                memcpy(copy + len, ":00", sizeof(":00"));
                 len += 3;
         }
         if (!cm_time_parse((struct cm_str){ copy, len }, &time, NULL)) {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "import_users.h"
+#include "import_command.h"
 #include "key_keeper.h"
 #include "key_store.h"
 

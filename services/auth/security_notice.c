@@ -7,8 +7,8 @@
 static struct cm_metric thefts = CM_COUNTER(
         "salus_auth_token_thefts_total", "Sessions ended because a used refresh token came again");
 
-void security_notice_token_stolen(struct cm_request *request,
-                                  const struct cm_uuid *user_id, const struct cm_uuid *session_id)
+void security_notice_token_stolen(struct cm_request *request, const struct cm_uuid *user_id,
+                                  const struct cm_uuid *session_id)
 {
         cm_counter_add(&thefts, 1);
         cm_log(CM_LOG_WARN, "a used refresh token came again: its session is ended",

@@ -190,16 +190,17 @@ static int store(struct cm_request *request, const struct message_send_params *p
                  struct message_append *append, struct reply **reply)
 {
         struct chat *chat = cm_request_service(request);
-        struct conversation_document conversation;
+        struct conversation_document *conversation =
+                cm_arena_alloc(cm_request_arena(request), sizeof(*conversation));
         struct message_page_document page;
         struct message_document stored;
-        int r = find(request, &params->conversation_id, &conversation);
+        int r = find(request, &params->conversation_id, conversation);
 
         if (r)
                 return r < 0 ? r : 0;
-        if (conversation.status != DOCUMENT_STATUS_ACTIVE)
+        if (conversation->status != DOCUMENT_STATUS_ACTIVE)
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
-        append->conversation = &conversation;
+        append->conversation = conversation;
         append->page_arena = *reply ? reply_arena(*reply) : NULL;
         r = message_store_append(chat, cm_request_arena(request), append, &stored, &page);
         if (r == MESSAGE_KEY_REUSED)
@@ -209,7 +210,7 @@ static int store(struct cm_request *request, const struct message_send_params *p
         if (r == MESSAGE_REPEATED)
                 return answer_repeated(request, params, &stored);
         if (r == 0)
-                r = reply_begin(reply, &conversation, &stored, &page);
+                r = reply_begin(reply, conversation, &stored, &page);
         return r ? r : answer(request, params, &stored, false);
 }
 

@@ -53,14 +53,14 @@ static const struct cm_schema id_schema = { .name = "Id",
 static const struct cm_schema count_schema = {
         .name = "Count", .type = CM_TYPE_INTEGER, .size = sizeof(int64_t), .has_min = true
 };
-static const struct cm_schema flag_schema = { .name = "Flag",
-                                              .type = CM_TYPE_BOOLEAN,
-                                              .size = sizeof(bool) };
+static const struct cm_schema yes_or_no_schema = { .name = "Flag",
+                                                   .type = CM_TYPE_BOOLEAN,
+                                                   .size = sizeof(bool) };
 static const struct cm_member ask_members[] = {
         { "id", &id_schema, offsetof(struct ask, id), CM_NO_OFFSET, true },
         { "last_id", &count_schema, offsetof(struct ask, last_id),
           offsetof(struct ask, has_last_id) },
-        { "stop", &flag_schema, offsetof(struct ask, stop), offsetof(struct ask, has_stop) },
+        { "stop", &yes_or_no_schema, offsetof(struct ask, stop), offsetof(struct ask, has_stop) },
 };
 static const struct cm_schema ask_schema = { .name = "Ask",
                                              .type = CM_TYPE_OBJECT,

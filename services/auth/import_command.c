@@ -1,4 +1,4 @@
-#include "import_users.h"
+#include "import_command.h"
 
 #include <errno.h>
 #include <fcntl.h>
