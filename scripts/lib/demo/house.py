@@ -79,6 +79,12 @@ def daemon(action: str, *names: str):
         subprocess.run([ROOT / "scripts/lib/daemon", action, name], check=True, stdout=subprocess.DEVNULL)
 
 
+def daemon_command(service: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
+    """A command of a daemon's own, with the settings of the one that runs, or others."""
+    return subprocess.run([ROOT / "scripts/lib/daemon", "command", service, *(f"{key}={value}" for key, value in settings.items()),
+                           "--", *arguments], capture_output=True, text=True)
+
+
 @contextmanager
 def stopped(*names: str):
     """Servers are stopped meanwhile, and started again whatever happens."""

@@ -12,6 +12,7 @@ import outages
 import reminders
 from client import Api
 from house import DATA, SECOND, mails_of, read, second_instance, until
+from lockout import lockout
 from people import HOME, PASSWORD, PORT, Person, register
 from tell import chapter, expect, expect_status, note, saw
 
@@ -43,17 +44,6 @@ def confirmation(dana: Person):
     code = re.search(r"^([\w-]{43})\r?$", read(mail).get_content(), re.MULTILINE)[1]
     expect_status(Api(PORT).post("/v1/auth/verify-email", {"token": code}), 204, "she confirms it with the code of the mail")
     expect_status(Api(PORT).post("/v1/auth/verify-email", {"token": code}), 400, "the code works once")
-
-
-def lockout():
-    noa = register("Noa")
-
-    def log_in(password: str, **device: str) -> int:
-        return Api(PORT).post("/v1/auth/login", {"email": noa.email, "password": password} | device).status
-
-    expect([log_in(f"guess {n}") for n in range(10)] == [401] * 10, "a stranger guesses her password ten times")
-    expect(log_in("the eleventh guess") == log_in(PASSWORD) == 429, "after that no password is looked at, not even the right one")
-    expect(log_in(PASSWORD, device_token=noa.device) == 200, "on the device where she was before, Noa signs in as always")
 
 
 def until_known(dana: Person):
