@@ -313,6 +313,18 @@ def test_another_cost_takes_over_at_the_next_login(private_stack):
         assert log_in(api, body["email"]).status_code == 200
 
 
+def test_sign_ins_at_once_at_another_cost_all_succeed(private_stack):
+    """The first stores the password anew; the others find another hash than the one that they checked."""
+    cheap = private_stack.daemon("auth", SALUS_BCRYPT_COST="4")
+    body = registration()
+    with Api(cheap.url) as api:
+        assert api.post("/v1/auth/register", json=body).status_code == 201
+    cheap.stop()
+    dear = private_stack.daemon("auth", name="auth-dear", SALUS_BCRYPT_COST="8", SALUS_HASH_THREADS="8")
+    with Api(dear.url) as api:
+        assert [answer.status_code for answer in in_parallel(8, lambda _: log_in(api, body["email"]))] == [200] * 8
+
+
 # ---- refresh
 
 def test_refresh_rotates(api, person):
