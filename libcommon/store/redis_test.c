@@ -167,10 +167,10 @@ static void gives_a_silent_server_up_fiber(void)
 {
         struct cm_redis_reply reply;
 
-        client.redis->config.silence_us = 300 * CM_MILLISECOND;
-        assert_int_equal(call(&reply, "BLPOP", "nothing", "0.2"), 0);
+        client.redis->config.silence_us = CM_SECOND;
+        assert_int_equal(call(&reply, "BLPOP", "nothing", "0.5"), 0);
         assert_int_equal(call(&reply, "PING", NULL, NULL), 0);
-        assert_int_equal(cm_fiber_sleep(400 * CM_MILLISECOND), 0); /* it owes nothing */
+        assert_int_equal(cm_fiber_sleep(1200 * CM_MILLISECOND), 0); /* it owes nothing */
         assert_true(cm_redis_is_ready(client.redis));
         kill(client.server.pid, SIGSTOP);
         assert_int_equal(call(&reply, "PING", NULL, NULL), -CM_E_UNCERTAIN);
