@@ -214,6 +214,8 @@ int auth_login(struct cm_request *request, const struct login *in)
         int64_t wait_us = 0;
         int r;
 
+        if (passwords_are_crowded(auth->passwords))
+                return -CM_E_OVERLOAD;
         r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, &source,
                              &attempt.counted, &wait_us);
         if (r == LOGIN_LIMIT_REACHED) {

@@ -42,6 +42,7 @@ struct passwords {
         struct pepper peppers[PASSWORDS_MAX_PEPPERS];
         size_t pepper_count;
         int cost;
+        size_t max_queued;
         int64_t max_memory;
         int64_t at_least_us;
         struct cm_work_lane *lane;
@@ -170,6 +171,7 @@ int passwords_new(const struct passwords_config *config, struct passwords **pass
         int r;
 
         passwords->cost = config->cost;
+        passwords->max_queued = config->max_queued;
         passwords->max_memory = config->max_memory;
         for (size_t i = 0; i < config->pepper_count; i++)
                 add_pepper(passwords, config->peppers[i]);
@@ -233,6 +235,11 @@ static int compare_work(void *arg)
 
         work->took_us = cm_monotonic_us() - start_us;
         return r;
+}
+
+bool passwords_are_crowded(const struct passwords *passwords)
+{
+        return cm_work_lane_queued(passwords->lane) >= passwords->max_queued;
 }
 
 int passwords_check(struct passwords *passwords, struct cm_str password, struct cm_str hash)

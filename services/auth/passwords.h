@@ -31,6 +31,10 @@ void passwords_free(struct passwords **passwords);
 int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct cm_str password,
                    struct cm_str *hash_r) CM_MUST_CHECK;
 
+/* Whether a hash that is asked for now would be turned away (-CM_E_OVERLOAD): to say so before
+ * anything else is done. */
+bool passwords_are_crowded(const struct passwords *passwords);
+
 enum password_outcome {
         PASSWORD_WRONG = 1,
         /* It is the right one, but its stored form is not what would be made now (imported, another
