@@ -25,14 +25,25 @@ static struct cm_str printable(struct cm_arena *arena, struct cm_str text)
         return (struct cm_str){ copy, len };
 }
 
+struct cm_audit_context cm_audit_context(struct cm_request *request)
+{
+        return (struct cm_audit_context){
+                .at = cm_request_now(request),
+                .ip = cm_request_peer(request),
+                .user_agent = printable(cm_request_arena(request),
+                                        cm_request_header(request, "user-agent")),
+                .request_id = cm_str_from(cm_fiber_context()->request_id),
+        };
+}
+
 void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params)
 {
-        struct cm_str agent = cm_request_header(request, "user-agent");
+        struct cm_audit_context context = cm_audit_context(request);
 
-        cm_pg_put_time(params, cm_request_now(request));
-        cm_pg_put_text(params, cm_request_peer(request));
-        cm_pg_put_text(params, printable(cm_request_arena(request), agent));
-        cm_pg_put_text(params, cm_str_from(cm_fiber_context()->request_id));
+        cm_pg_put_time(params, context.at);
+        cm_pg_put_text(params, context.ip);
+        cm_pg_put_text(params, context.user_agent);
+        cm_pg_put_text(params, context.request_id);
 }
 
 void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,

@@ -25,8 +25,15 @@ void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *en
 void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
                          struct cm_pg_params *params);
 
-/* For a statement that writes the row beside its effect: time, address, user agent and request id,
- * four parameters for the columns at, ip, user_agent, request_id. */
+/* What of a request goes into its rows; in its arena. */
+struct cm_audit_context {
+        cm_time at;
+        struct cm_str ip;
+        struct cm_str user_agent;
+        struct cm_str request_id;
+};
+struct cm_audit_context cm_audit_context(struct cm_request *request);
+/* For a statement that writes the row beside its effect: the four in this order, as parameters. */
 void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params);
 
 /* In a transaction. 0 or an error. Suspends. */

@@ -227,7 +227,9 @@ struct cm_pg_gather_spec {
         /* Gives row i its answer from the statement's result; returns what the row's caller gets
          * (0 or an outcome of the store's own). Called for each row. */
         int (*answer)(void *row, size_t index, const struct cm_pg_result *result);
-        const struct cm_uuid *(*user)(const void *row); /* whose row it is: goes into the scope */
+        /* Whose row it is: goes into the scope. NULL: it is not known before. */
+        const struct cm_uuid *(*user)(const void *row);
+        const char *role; /* of the scope; NULL: "user" */
         /* Called once after each commit (for example to wake the relay); may be NULL. */
         void (*committed)(void *arg);
         void *arg;

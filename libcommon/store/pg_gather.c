@@ -282,7 +282,8 @@ static int fill(struct pg_conn *conn, struct pg_op *op, struct batch *batch,
 {
         void **rows = cm_alloc_array(batch->count, sizeof(void *));
         struct cm_uuid *users = cm_alloc_array(batch->count, sizeof(struct cm_uuid));
-        struct cm_pg_scope scope = { users, batch->count, NULL };
+        const struct cm_pg_gather_spec *spec = &batch->gather->spec;
+        struct cm_pg_scope scope = { users, spec->user ? batch->count : 0, spec->role };
         int r;
 
         for (size_t i = 0; i < batch->count; i++) {
@@ -398,7 +399,8 @@ int cm_pg_gather_row(struct cm_pg_gather *gather, void *row)
         cm_wait_init(&wait);
         slot->row = row;
         slot->wait = &wait;
-        slot->user = *gather->spec.user(row);
+        if (gather->spec.user)
+                slot->user = *gather->spec.user(row);
         cm_list_append(&gather->waiting, &slot->link);
         gather->waiting_count++;
         schedule(gather);

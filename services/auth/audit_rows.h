@@ -3,7 +3,8 @@
 #include "store/pg.h"
 
 /* What auth writes into the audit log: parameters of cm_audit_insert. Refreshes and the ends of
- * sessions are written by the statements that do them (session_store.c, session_store_own.c). */
+ * sessions are written by the statements that do them (session_store_refresh.c,
+ * session_store_own.c). */
 
 void audit_account_created(struct cm_request *request, const struct cm_uuid *user_id,
                            struct cm_pg_params *params);

@@ -20,6 +20,7 @@ struct auth {
         struct passwords *passwords;
         struct common_passwords *common; /* NULL: no list */
         struct signing_keys *keys;
+        struct session_refresh *refreshes;
         /* The oldest pepper: keys what a rotation of peppers must not end, refresh tokens and
          * recovery codes. A view into the settings. */
         struct cm_str secret;

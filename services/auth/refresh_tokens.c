@@ -3,11 +3,12 @@
 #include "refusals.h"
 #include "security_notice.h"
 #include "session_store.h"
+#include "session_store_refresh.h"
 #include "token_reply.h"
 
 /*
- * Rotation. The database decides by the generation; see session_store.c for the statement and
- * token_chain.c for what a token is.
+ * Rotation. The database decides by the generation; see session_store_refresh.c for the statement
+ * and token_chain.c for what a token is.
  */
 
 /* The family was ended in the statement that found out; its access tokens end now. */
@@ -45,14 +46,9 @@ static int present(struct cm_request *request, const struct chain_link *presente
                    const struct chain_link *child, struct refresh_result *result_r)
 {
         struct auth *auth = cm_request_service(request);
-        const struct refresh_attempt attempt = {
-                .presented = presented,
-                .child = child,
-                .grace_us = auth->settings->refresh_grace_us,
-                .idle_us = auth->settings->refresh_token_life_us,
-        };
+        const struct refresh_attempt attempt = { .presented = presented, .child = child };
 
-        return session_store_refresh(auth->worker->pg, request, &attempt, result_r);
+        return session_refresh_present(auth->refreshes, request, &attempt, result_r);
 }
 
 int auth_refresh(struct cm_request *request, const struct refresh *in)

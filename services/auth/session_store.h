@@ -35,41 +35,6 @@ enum session_begin_outcome { SESSION_NOT_BEGUN = 1 /* the account is not what it
 int session_store_begin(struct cm_pg *pg, const struct session_start *start,
                         const struct cm_pg_params *audit) CM_MUST_CHECK;
 
-/* What a refresh comes to; constants as in session_refresh_outcome() of the migration. */
-enum refresh_outcome {
-        REFRESH_ROTATED = 1,
-        REFRESH_SAME_CHILD,
-        REFRESH_REUSED, /* the family has been ended */
-        REFRESH_OVER,   /* session ended or expired, account not active */
-};
-
-struct refresh_attempt {
-        const struct chain_link *presented;
-        const struct chain_link *child; /* proposed */
-        int64_t grace_us;
-        int64_t idle_us;
-};
-
-struct refresh_result {
-        struct cm_uuid user_id;
-        struct cm_uuid tenant_id;
-        int32_t user_type;
-        uint8_t wrapped_child[32];
-        cm_time idle_expires_at;
-        bool must_change; /* its account may do nothing but choose a password */
-        bool ended_now;   /* this very use found the theft out */
-};
-
-/*
- * Presents a refresh token. One statement decides under the row's lock and writes the audit row; it
- * is durable when this returns, and of many that present the same token exactly one gets
- * REFRESH_ROTATED. Suspends. Returns an enum refresh_outcome or an error; *result_r is filled
- * unless the session does not exist.
- */
-int session_store_refresh(struct cm_pg *pg, struct cm_request *request,
-                          const struct refresh_attempt *attempt,
-                          struct refresh_result *result_r) CM_MUST_CHECK;
-
 /* ---- session_store_own.c: one's own sessions */
 
 /* In a transaction: the new session takes the old one's place on its device, and its name. */

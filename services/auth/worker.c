@@ -8,6 +8,7 @@
 #include "codec/text.h"
 #include "default_admin.h"
 #include "key_keeper.h"
+#include "session_store_refresh.h"
 #include "sys/log.h"
 
 static struct cm_str oldest_pepper(const struct auth_settings *settings)
@@ -194,6 +195,9 @@ int auth_worker_start(struct cm_worker *worker)
         if (!r)
                 r = key_keeper_load(auth);
         if (!r)
+                r = session_refresh_new(worker->pg, auth->settings->refresh_grace_us,
+                                        auth->settings->refresh_token_life_us, &auth->refreshes);
+        if (!r)
                 r = start_sealer(auth);
         if (r)
                 return r;
@@ -211,6 +215,7 @@ void auth_worker_stop(struct cm_worker *worker)
         key_keeper_stop(auth);
         cm_audit_sealer_stop(&auth->sealer);
         announcements_stop(auth);
+        session_refresh_free(&auth->refreshes);
         passwords_free(&auth->passwords);
         common_passwords_free(&auth->common);
         signing_keys_free(&auth->keys);
