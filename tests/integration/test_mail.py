@@ -9,11 +9,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 from support.client import Api, register
-from support.paths import BUILD, COMPILER, ROOT
+from support.paths import ROOT, program
 from support.process import free_port
 from support.waiting import eventually
 
-PROGRAM = f"build/{BUILD}-{COMPILER}/tests/support/send_mail"
 USER, PASSWORD = "salus", "a word of the mail server's"
 
 
@@ -39,11 +38,9 @@ class FromTheFirstByte(Controller):
 
 @pytest.fixture(scope="module")
 def send():
-    subprocess.run(["make", "-s", f"BUILD={BUILD}", f"CC={COMPILER}", PROGRAM], cwd=ROOT, check=True)
-
     def run(port, tls, ca, *account, scheme="smtp"):
-        done = subprocess.run([PROGRAM, f"{scheme}://localhost:{port}", tls, ca, *account], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60)
+        done = subprocess.run([program("send_mail"), f"{scheme}://localhost:{port}", tls, ca, *account], cwd=ROOT,
+                              capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -20,11 +20,10 @@ import httpx_sse
 import pytest
 import websockets
 from support.client import PLAIN
-from support.paths import BUILD, COMPILER, ROOT
+from support.paths import program
 from support.process import free_port
 from support.waiting import eventually
 
-PROGRAM = ROOT / "build" / f"{BUILD}-{COMPILER}" / "tests/support/replica"
 LEASE_MS = 800
 HEARTBEAT_MS = 1500   # three of them are how long a loaded machine may take to answer a ping
 CUTS = int(os.environ.get("SALUS_STREAM_CUTS", "500"))
@@ -33,7 +32,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 class Replica:
     def __init__(self, url):
-        self.popen = subprocess.Popen([PROGRAM, url, str(LEASE_MS), str(HEARTBEAT_MS)], stdout=subprocess.PIPE, text=True)
+        self.popen = subprocess.Popen([program("replica"), url, str(LEASE_MS), str(HEARTBEAT_MS)], stdout=subprocess.PIPE, text=True)
         self.port = int(self.popen.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -63,7 +62,6 @@ def redis_url(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def replicas(redis_url):
-    subprocess.run(["make", "-s", f"BUILD={BUILD}", f"CC={COMPILER}", str(PROGRAM.relative_to(ROOT))], cwd=ROOT, check=True)
     both = [Replica(redis_url), Replica(redis_url)]
     # Both speak with Redis once a reply of one is known to the other.
     name = both[0].make(1)

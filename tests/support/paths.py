@@ -1,5 +1,6 @@
 """Where things are."""
 
+import fcntl
 import functools
 import os
 import subprocess
@@ -23,7 +24,9 @@ def postgres_bin() -> Path:
 
 @functools.cache
 def program(name: str) -> Path:
-    """A program of tests/support, built."""
+    """A program of tests/support, built; one runner at a time."""
     path = Path("build", f"{BUILD}-{COMPILER}", "tests/support", name)
-    subprocess.run(["make", "-s", f"BUILD={BUILD}", f"CC={COMPILER}", path], cwd=ROOT, check=True)
+    with open(ROOT / "build/.tests-support", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", f"BUILD={BUILD}", f"CC={COMPILER}", path], cwd=ROOT, check=True)
     return ROOT / path
