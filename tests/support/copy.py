@@ -12,7 +12,7 @@ OFFSETS = (0, 1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 90, 901, 902, 903, 904, 925)
 
 def free_port_base() -> int:
     """A base whose ports nobody listens on."""
-    for base in range(21000 + os.getpid() % 500 * 10, 31000, 10):
+    for base in range(21000 + os.getpid() % 400 * 20, 31000, 20):
         sockets = []
         try:
             for offset in OFFSETS:
@@ -47,3 +47,9 @@ class Copy:
 
     def pid(self, name: str) -> int:
         return int((self.data / "run" / f"{name}.pid").read_text().split()[0])
+
+
+def ends_well(told: str, *, chapters: int):
+    """What a demo says when every outcome is as told."""
+    assert [f"\n{number}. " in told for number in range(1, chapters + 2)] == [True] * chapters + [False]
+    assert "✗" not in told and "All of it happened as told" in told
