@@ -44,7 +44,7 @@ def test_register_signs_in(api, stack):
     assert user["email"] == body["email"] and user["display_name"] == "דנה" and user["first_name"] == "Dana"
     assert user["language"] == "he" and user["time_zone"] == "Asia/Jerusalem"
     assert user["user_type"] == "patient" and user["status"] == "active" and user["version"] == 1
-    assert "password" not in answer.text
+    assert PASSWORD not in answer.text and "password_hash" not in answer.text
 
     header, claims = parts(tokens["access_token"])
     assert header["alg"] == "ES256" and header["typ"] == "at+jwt"

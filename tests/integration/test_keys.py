@@ -135,7 +135,7 @@ def test_keys_rotate_by_schedule(private_stack, keys):
     assert kid != first
     eventually(lambda: dict(keys.rows())[first] == "ended", within=20, what="the first one has ended")
     actions = [row[0] for row in private_stack.postgres.rows("salus_auth", "SELECT action FROM audit_log WHERE target = %s"
-                                                             " ORDER BY at, id", first)]
+                                                             " ORDER BY position", first)]
     assert actions == ["key.make", "key.end"]
 
 
