@@ -79,13 +79,3 @@ void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
         cm_pg_put_text(params, CM_STR(""));
         cm_pg_put_text(params, CM_STR(""));
 }
-
-int cm_audit(struct cm_request *request, struct cm_pg_tx *tx, const struct cm_audit_entry *entry)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        int r;
-
-        cm_audit_params(request, entry, &params);
-        r = cm_pg_tx_query(tx, &cm_audit_insert, &params, NULL);
-        return r > 0 ? -CM_E_DATABASE : r;
-}

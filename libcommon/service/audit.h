@@ -35,7 +35,3 @@ struct cm_audit_context {
 struct cm_audit_context cm_audit_context(struct cm_request *request);
 /* For a statement that writes the row beside its effect: the four in this order, as parameters. */
 void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params);
-
-/* In a transaction. 0 or an error. Suspends. */
-int cm_audit(struct cm_request *request, struct cm_pg_tx *tx,
-             const struct cm_audit_entry *entry) CM_MUST_CHECK;

@@ -120,6 +120,17 @@ stop_daemon() {
   each_replica "$1" stop_process
 }
 
+# daemon_command SERVICE [KEY=VALUE…] -- ARGUMENT…: a command of the daemon's own, with the settings of the one that runs, or others.
+daemon_command() {
+  local service=$1 daemon_env
+  shift
+  [[ -x $DATA/bin/salus-$service ]] || die "$service is not installed in $DATA: scripts/up"
+  daemon_settings "$service"
+  while [[ $1 != -- ]]; do daemon_env+=("$1") && shift; done
+  shift
+  as_run_user env -i "${daemon_env[@]}" "$DATA/bin/salus-$service" "$@"
+}
+
 # kill_daemon SERVICE: kill -9, as a power cut would; for demonstrations and tests.
 kill_daemon() {
   [[ -n $(each_replica "$1" echo) ]] || die "$1 is not running"

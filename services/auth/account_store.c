@@ -257,22 +257,34 @@ static const struct cm_pg_statement account_lock_credentials = {
                " WHERE id = $1::uuid AND status = 1 FOR NO KEY UPDATE",
 };
 
-int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
-                                   const struct cm_uuid *user_id, struct credentials *credentials_r)
+/* The active account by a statement that locks it. *rows: what else the statement gives. */
+static int lock_account(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,
+                        struct cm_arena *arena, const struct cm_uuid *user_id, struct user *user_r,
+                        struct cm_pg_result *rows)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
         int r;
 
         cm_pg_put_uuid(&params, user_id);
-        r = cm_pg_tx_query(tx, &account_lock_credentials, &params, &rows);
+        r = cm_pg_tx_query(tx, statement, &params, rows);
         if (r)
                 return no_outcome(r);
-        if (!rows.rows)
+        if (!rows->rows)
                 return ACCOUNT_NOT_FOUND;
-        read_user(&rows, arena, &credentials_r->user);
-        credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);
+        read_user(rows, arena, user_r);
         return 0;
+}
+
+int account_store_lock_credentials(struct cm_pg_tx *tx, struct cm_arena *arena,
+                                   const struct cm_uuid *user_id, struct credentials *credentials_r)
+{
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r = lock_account(tx, &account_lock_credentials, arena, user_id, &credentials_r->user,
+                             &rows);
+
+        if (!r)
+                credentials_r->password_hash = text_at(&rows, arena, USER_COLUMN_COUNT);
+        return r;
 }
 
 static const struct cm_pg_statement account_set_password = {
@@ -301,18 +313,9 @@ static const struct cm_pg_statement account_lock_to_close = {
 int account_store_lock_to_close(struct cm_pg_tx *tx, struct cm_arena *arena,
                                 const struct cm_uuid *user_id, struct user *user_r)
 {
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
-        int r;
 
-        cm_pg_put_uuid(&params, user_id);
-        r = cm_pg_tx_query(tx, &account_lock_to_close, &params, &rows);
-        if (r)
-                return no_outcome(r);
-        if (!rows.rows)
-                return ACCOUNT_NOT_FOUND;
-        read_user(&rows, arena, user_r);
-        return 0;
+        return lock_account(tx, &account_lock_to_close, arena, user_id, user_r, &rows);
 }
 
 static int set_status(struct cm_pg_tx *tx, const struct cm_pg_statement *statement,

@@ -36,7 +36,8 @@ static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const stru
         if (!r && act->ends_sessions)
                 r = end_all(request, tx, &account->id, ended_r);
         if (!r && act->is_fact)
-                r = admin_facts_updated(request, tx, account);
+                r = admin_facts_updated(cm_request_service(request), tx, cm_request_arena(request),
+                                        account);
         if (!r && act->must_change)
                 r = reset_mail_add(request, tx, &account->id);
         audit_admin(request, act->name, &account->id, &account->id, reason, &audit);

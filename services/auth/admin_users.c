@@ -147,7 +147,8 @@ static int store_new(struct cm_request *request, struct cm_pg_tx *tx, struct acc
         if (r == ADMIN_EMAIL_TAKEN)
                 return email_taken(request);
         if (!r)
-                r = admin_facts_created(request, tx, account);
+                r = admin_facts_created(cm_request_service(request), tx, cm_request_arena(request),
+                                        account);
         if (!r)
                 r = reset_mail_add(request, tx, &account->id);
         audit_admin(request, "account.create", &account->id, &account->id, CM_STR_NONE, &audit);

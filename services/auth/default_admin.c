@@ -2,14 +2,11 @@
 
 #include <string.h>
 
-#include "account_rules.h"
+#include "admin_facts.h"
 #include "admin_store.h"
 #include "base/error.h"
-#include "bus/outbox.h"
 #include "codec/text.h"
-#include "events.h"
 #include "sys/log.h"
-#include "user_facts.h"
 
 static const struct cm_pg_scope service_scope = { .role = "service" };
 
@@ -69,34 +66,6 @@ static int find(struct cm_pg_tx *tx, const struct cm_uuid *tenant)
         return rows.rows ? THERE_IS_ONE : 0;
 }
 
-static int announce(struct auth *auth, struct cm_pg_tx *tx, struct cm_arena *arena,
-                    const struct account *account)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
-        const struct user user = {
-                .id = account->id,
-                .tenant_id = account->tenant_id,
-                .user_type = account->user_type,
-                .status = account->status,
-                .email = account->email,
-                .language = account->language,
-                .time_zone = account->time_zone,
-                .version = account->version,
-                .updated_at = account->updated_at,
-        };
-        struct cm_event event;
-        struct user_ref ref;
-        int r;
-
-        user_facts_ref(auth, arena, &user, &ref);
-        event_user_created(&event, arena, cm_fiber_context(), account->created_at, &account->id,
-                           &ref);
-        event.tenant = account->tenant_id;
-        cm_outbox_params(&event, 1, &fact);
-        r = cm_pg_tx_query(tx, &cm_outbox_insert, &fact, NULL);
-        return r > 0 ? -CM_E_DATABASE : r;
-}
-
 static int make(struct auth *auth, struct cm_pg_tx *tx, struct cm_arena *arena)
 {
         struct cm_str email = cm_str_from(auth->settings->admin_email), hash = CM_STR_NONE;
@@ -119,7 +88,7 @@ static int make(struct auth *auth, struct cm_pg_tx *tx, struct cm_arena *arena)
 
         if (!r)
                 r = admin_store_insert(tx, &account, cm_email_canonical(arena, email), hash);
-        return r ? r : announce(auth, tx, arena, &account);
+        return r ? r : admin_facts_created(auth, tx, arena, &account);
 }
 
 int default_admin_ensure(struct auth *auth)

@@ -39,14 +39,8 @@ enum { DONE = 0, FAILED = 1, USAGE = 2 };
 #define PROGRESS_US   (5 * CM_SECOND)
 #define ARENA_BLOCK   (1 << 20)
 
-static const struct cm_setting *const settings_tables[] = {
-        cm_service_setting_table,
-        auth_setting_table,
-        NULL,
-};
-
 struct user_import {
-        struct auth_settings settings;
+        const struct auth_settings *settings;
         struct auth auth; /* of it user_facts.c needs the contact keys */
         struct cm_loop *loop;
         struct cm_pg *pg;
@@ -259,7 +253,7 @@ static void begin(void *arg)
 static int run_on_database(struct user_import *import)
 {
         const struct cm_fiber_pool_config fibers = { .stack_size = 128 * 1024, .max_fibers = 4 };
-        const struct cm_pg_config pg = { .conninfo = import->settings.service.database_url,
+        const struct cm_pg_config pg = { .conninfo = import->settings->service.database_url,
                                          .connections = 1,
                                          .tx_connections = 1,
                                          .max_waiting = 10,
@@ -304,7 +298,7 @@ static bool map_file(const char *path, struct cm_str *text_r)
 
 static int import_file(struct user_import *import, struct cm_str text)
 {
-        const struct auth_settings *settings = &import->settings;
+        const struct auth_settings *settings = import->settings;
         int status = USAGE;
 
         import->auth.settings = settings;
@@ -333,10 +327,9 @@ static int import_file(struct user_import *import, struct cm_str text)
         return status;
 }
 
-int import_users(const char *path)
+int import_command(const void *settings, const char *path)
 {
         struct user_import *import;
-        struct cm_buf faults = { 0 };
         struct cm_str text;
         int status = USAGE;
 
@@ -345,16 +338,11 @@ int import_users(const char *path)
                 return USAGE;
         }
         import = CM_NEW(struct user_import);
-        if (cm_config_load(settings_tables, &import->settings, &faults))
-                (void)fprintf(stderr, "settings cannot be used:\n%s", faults.data);
-        else if (!import->settings.service.database_url)
-                (void)fprintf(stderr, "DATABASE_URL is required\n");
-        else if (map_file(path, &text)) {
+        import->settings = settings;
+        if (map_file(path, &text)) {
                 status = import_file(import, text);
                 (void)munmap((void *)text.data, text.len);
         }
-        cm_config_free(settings_tables, &import->settings);
-        cm_buf_deinit(&faults);
         cm_log_flush();
         cm_free(import);
         return status;

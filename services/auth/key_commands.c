@@ -1,10 +1,8 @@
 #include "key_commands.h"
 
-#include "audit_command.h"
 #include <stdio.h>
 
 #include "base/error.h"
-#include "import_command.h"
 #include "key_keeper.h"
 #include "key_store.h"
 
@@ -34,7 +32,7 @@ static void print_key(const struct stored_key *key)
                time_text(key->published_until, until));
 }
 
-static int list_keys(struct cm_worker *worker, const char *argument CM_UNUSED)
+int key_list_command(struct cm_worker *worker, const char *argument CM_UNUSED)
 {
         struct key_list list;
         struct cm_arena arena;
@@ -129,7 +127,7 @@ static int withdraw(struct change *change, struct cm_str id)
         return publish(change);
 }
 
-static int rotate_keys(struct cm_worker *worker, const char *argument CM_UNUSED)
+int key_rotate_command(struct cm_worker *worker, const char *argument CM_UNUSED)
 {
         struct change change = { 0 };
         int status = change_begin(&change, worker);
@@ -141,7 +139,7 @@ static int rotate_keys(struct cm_worker *worker, const char *argument CM_UNUSED)
         return status;
 }
 
-static int withdraw_key(struct cm_worker *worker, const char *argument)
+int key_withdraw_command(struct cm_worker *worker, const char *argument)
 {
         struct change change = { 0 };
         int status;
@@ -157,19 +155,3 @@ static int withdraw_key(struct cm_worker *worker, const char *argument)
         }
         return status;
 }
-
-const struct cm_command key_commands[] = {
-        { "--list-keys", "  --list-keys      the signing keys, newest first\n",
-          .run_on_stores = list_keys },
-        { "--rotate-keys",
-          "  --rotate-keys    announce a new signing key; it takes over when all can have it\n",
-          .run_on_stores = rotate_keys },
-        { "--withdraw-key",
-          "  --withdraw-key KID  a key that leaked: its tokens are refused from now on\n",
-          .run_on_stores = withdraw_key },
-        { .name = "--import-users", .help = import_users_help, .run = import_users },
-        { "--verify-audit",
-          "  --verify-audit [NUMBER:HASH]  check the audit log, and that it has this head\n",
-          .run_with = audit_command },
-        { 0 },
-};

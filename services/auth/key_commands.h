@@ -1,6 +1,7 @@
 #pragma once
 #include "service/service.h"
 
-/* What an operator does with signing keys: salus-auth --list-keys, --rotate-keys, --withdraw-key.
- */
-extern const struct cm_command key_commands[];
+/* What an operator does with signing keys; main.c has the words. They return the exit status. */
+int key_list_command(struct cm_worker *worker, const char *argument);
+int key_rotate_command(struct cm_worker *worker, const char *argument);
+int key_withdraw_command(struct cm_worker *worker, const char *kid);

@@ -95,8 +95,8 @@ void mails_params(struct cm_request *request, const struct mail *mail, struct cm
         cm_outbox_params(&event, 1, params);
 }
 
-void mails_security_notice(struct cm_request *request, const struct user *user, int32_t template,
-                           struct cm_pg_params *params)
+static void security_notice(struct cm_request *request, const struct user *user, int32_t template,
+                            struct cm_pg_params *params)
 {
         const struct mail mail = {
                 .template = template,
@@ -118,7 +118,7 @@ int mails_tell(struct cm_request *request, struct cm_pg_tx *tx, const struct use
 
         if (!mails_are_possible(cm_request_service(request)))
                 return 0;
-        mails_security_notice(request, user, template, &params);
+        security_notice(request, user, template, &params);
         r = cm_pg_tx_query(tx, &cm_outbox_insert, &params, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
 }
@@ -135,7 +135,7 @@ static int notify(struct cm_request *request, const struct cm_uuid *user_id, int
         r = account_store_read(auth->worker->pg, cm_request_arena(request), user_id, &user);
         if (r)
                 return r == ACCOUNT_NOT_FOUND ? 0 : r;
-        mails_security_notice(request, &user, template, &params);
+        security_notice(request, &user, template, &params);
         r = cm_pg_query(auth->worker->pg, NULL, &cm_outbox_insert, &params, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
 }

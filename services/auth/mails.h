@@ -27,12 +27,8 @@ struct mail {
 /* Time and network address of the request go with it: nothing that a stranger could choose. */
 void mails_params(struct cm_request *request, const struct mail *mail, struct cm_pg_params *params);
 
-/* "Your password was changed", "your session was stolen", "somebody tries to sign in": the template
- * says what. Only when mails are possible. */
-void mails_security_notice(struct cm_request *request, const struct user *user, int32_t template,
-                           struct cm_pg_params *params);
-/* The same as the last statement of others in a transaction: nothing when mails are not possible.
- * Suspends. */
+/* "Your password was changed", "your session was stolen": the template says what. As a statement of
+ * others' transaction; nothing when mails are not possible. Suspends. */
 int mails_tell(struct cm_request *request, struct cm_pg_tx *tx, const struct user *user,
                int32_t template) CM_MUST_CHECK;
 /* The same after the fact, for who knows only whose account it is: a transaction of its own; what

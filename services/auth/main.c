@@ -1,6 +1,8 @@
+#include "audit_command.h"
 #include "auth.h"
 #include "auth_api.h"
 #include "auth_migrations.h"
+#include "import_command.h"
 #include "key_commands.h"
 
 /*
@@ -13,6 +15,27 @@ static const struct cm_setting *const settings[] = {
         NULL,
 };
 
+static const struct cm_command commands[] = {
+        { "--list-keys", "  --list-keys      the signing keys, newest first\n",
+          .run_on_stores = key_list_command },
+        { "--rotate-keys",
+          "  --rotate-keys    announce a new signing key; it takes over when all can have it\n",
+          .run_on_stores = key_rotate_command },
+        { "--withdraw-key",
+          "  --withdraw-key KID  a key that leaked: its tokens are refused from now on\n",
+          .run_on_stores = key_withdraw_command },
+        { "--import-users",
+          "  --import-users FILE  (-: standard input, from a file) bring in accounts: rows of\n"
+          "                   supabase's auth.users (JSON lines, a JSON array, CSV with a "
+          "header),\n"
+          "                   or a realm of Keycloak. Again: goes on, adds nothing twice\n",
+          .run_with = import_command },
+        { "--verify-audit",
+          "  --verify-audit [NUMBER:HASH]  check the audit log, and that it has this head\n",
+          .run_with = audit_command },
+        { 0 },
+};
+
 int main(int argc, char **argv)
 {
         static const struct cm_service service = {
@@ -23,7 +46,7 @@ int main(int argc, char **argv)
                 .migrations = &auth_migrations,
                 .routes = &auth_routes,
                 .publishes = true,
-                .commands = key_commands,
+                .commands = commands,
                 .worker_start = auth_worker_start,
                 .worker_stop = auth_worker_stop,
         };

@@ -78,15 +78,9 @@ static int store(struct cm_request *request, struct cm_pg_tx **tx, const struct 
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
-        struct cm_event event;
-        struct user_ref ref;
         int r;
 
-        user_facts_ref(cm_request_service(request), cm_request_arena(request), user, &ref);
-        event_user_updated(&event, cm_request_arena(request), cm_fiber_context(), user->updated_at,
-                           &user->id, &ref);
-        event.tenant = user->tenant_id;
-        cm_outbox_params(&event, 1, &fact);
+        user_facts_updated(cm_request_service(request), cm_request_arena(request), user, &fact);
         audit_account_changed(request, &user->id, &audit);
         r = account_store_update(*tx, user);
         if (r == ACCOUNT_USERNAME_TAKEN)

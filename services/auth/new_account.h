@@ -8,9 +8,6 @@
 
 /* The account as it is asked for; nothing is stored. */
 struct user new_account(struct cm_request *request, const struct registration *in);
-/* user.created, as parameters of cm_outbox_insert. */
-void new_account_fact(struct cm_request *request, const struct user *user,
-                      struct cm_pg_params *params);
 
 /* With SALUS_EMAIL_VERIFICATION=required: keeps what was asked for until the address is confirmed,
  * asks for the mail, and replies the same to all. Suspends. */

@@ -70,19 +70,6 @@ struct user new_account(struct cm_request *request, const struct registration *i
         };
 }
 
-void new_account_fact(struct cm_request *request, const struct user *user,
-                      struct cm_pg_params *params)
-{
-        struct cm_event event;
-        struct user_ref ref;
-
-        user_facts_ref(cm_request_service(request), cm_request_arena(request), user, &ref);
-        event_user_created(&event, cm_request_arena(request), cm_fiber_context(), user->created_at,
-                           &user->id, &ref);
-        event.tenant = user->tenant_id;
-        cm_outbox_params(&event, 1, params);
-}
-
 /* ---- at once */
 
 /* A confirmation of the address, which nothing waits for. */
@@ -138,7 +125,7 @@ static int store(struct cm_request *request, const struct pending_registration *
         account_store_insert_params(user, account->email_key, account->password_hash, &row);
         session_store_insert_params(start, &session);
         audit_account_created(request, &user->id, &audit);
-        new_account_fact(request, user, &fact);
+        user_facts_created(auth, cm_request_arena(request), user, &fact);
         if (auth->verification == VERIFICATION_OPTIONAL) {
                 ask_for_mail(request, account, &code, &mail);
                 items[count++] = (struct cm_pg_flight_item){ &mailed_code_insert, &code, NULL };

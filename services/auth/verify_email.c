@@ -46,7 +46,7 @@ static int make_account(struct cm_request *request, struct cm_pg_tx *tx,
         user->has_email_verified_at = CM_PRESENT;
         account_store_insert_params(user, registration->email_key, registration->password_hash,
                                     &row);
-        new_account_fact(request, user, &fact);
+        user_facts_created(cm_request_service(request), cm_request_arena(request), user, &fact);
         audit_account_created(request, &user->id, &audit);
         r = cm_pg_tx_query(tx, &account_store_insert, &row, NULL);
         if (!r)
@@ -62,15 +62,9 @@ static int store_confirmed(struct cm_request *request, struct cm_pg_tx *tx, stru
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
-        struct cm_event event;
-        struct user_ref ref;
         int r;
 
-        user_facts_ref(cm_request_service(request), cm_request_arena(request), user, &ref);
-        event_user_updated(&event, cm_request_arena(request), cm_fiber_context(), user->updated_at,
-                           &user->id, &ref);
-        event.tenant = user->tenant_id;
-        cm_outbox_params(&event, 1, &fact);
+        user_facts_updated(cm_request_service(request), cm_request_arena(request), user, &fact);
         audit_by_code(request, "email.verify", &user->id, &audit);
         r = account_store_verified(tx, user);
         if (!r)

@@ -35,7 +35,10 @@ def refresh(rig: Rig):
         sessions += [it["session_id"] for it in signed_in]
         answered += result["requests"]
     made = rig.stack.postgres.rows("salus_auth", "SELECT sum(generation - 1) FROM sessions WHERE id = ANY(%s::uuid[])", sessions)[0][0]
-    rate.checked = f"{answered} generations" if made == answered else f"VOID: {made} generations of {answered} answers"
+    logged = rig.stack.postgres.rows("salus_auth", "SELECT count(*) FROM audit_log WHERE action = 'session.refresh' AND outcome = 'done'"
+                                     " AND target = ANY(%s)", sessions)[0][0]
+    rate.checked = f"{answered} generations and audit rows" if made == logged == answered else (
+        f"VOID: {made} generations, {logged} audit rows of {answered} answers")
     return [rate, late]
 
 

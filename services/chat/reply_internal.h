@@ -1,0 +1,42 @@
+#pragma once
+#include "context.h"
+#include "reply.h"
+
+/* A reply in the making: reply.c has its life, reply_make.c what is said in it. */
+
+#define REPLY_MAX_TOOLS 64
+
+enum stage { PREPARED, BEGUN, DROPPED };
+
+struct reply {
+        struct cm_list node;
+        struct chat *chat;
+        struct cm_arena arena;
+        enum stage stage;
+        struct cm_cond decided;   /* it has begun, or was dropped */
+        struct cm_event_log *log; /* NULL: it has not begun */
+        struct conversation_document conversation;
+        struct cm_uuid conversation_id;
+        struct message_document message;   /* what is answered */
+        struct message_page_document page; /* with the message, or without messages */
+        struct reply_context context;
+        int64_t started_us;
+        int result;            /* of the work */
+        int touched;           /* whether the conversation knows */
+        struct cm_fiber *work; /* while it runs */
+        int64_t stopped_us;    /* monotonic; 0: nobody asked */
+        bool is_cut;           /* the worker ends */
+        bool has_started;      /* that was said when the log was claimed */
+
+        /* What comes of it. */
+        struct message_document out;
+        struct cm_buf said;
+        struct tool_call_document tools[REPLY_MAX_TOOLS];
+        int64_t prompt_tokens;
+};
+
+/* Says one event, to whoever follows the reply. 0 or an error. */
+int reply_say(struct reply *reply, const struct cm_event_type *type,
+              const void *value) CM_MUST_CHECK;
+/* Says all of it: help, or what the planner says and does. Suspends, and may be cancelled. */
+int reply_make(struct reply *reply) CM_MUST_CHECK;
