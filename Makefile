@@ -47,7 +47,7 @@ coming   :=
 lib_src  := $(filter-out %_test.c,$(wildcard $(layers:%=libcommon/%/*.c)))
 lib_obj  := $(lib_src:%.c=$(out)/%.o)
 daemons  := $(foreach s,$(services),$(if $(wildcard services/$(s)/main.c),$(out)/bin/salus-$(s)))
-tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c))
+tests    := $(patsubst %.c,$(out)/%,$(wildcard $(layers:%=libcommon/%/*_test.c) services/*/*_test.c services/*/*/*_test.c))
 
 .PHONY: all gen docs mongo-stand-in unit unit-libcommon lint print-cppflags fuzz-build clean
 .SECONDEXPANSION:
@@ -94,8 +94,10 @@ archives_service := $(out)/libsalus-service.a $(archives_http)
 
 # ---- daemons
 service_name = $(subst -,_,$(1))
-service_obj  = $(patsubst %.c,$(out)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
+service_obj  = $(patsubst %.c,$(out)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c services/$(1)/*/*.c)))
 service_gen  = $(if $(wildcard proto/http/$(1).yaml),$(out)/gen/$(call service_name,$(1))_api.o $(out)/gen/$(call service_name,$(1))_rpc.o $(out)/gen/$(call service_name,$(1))_migrations.o)
+# A service sees its own rooms and none of another's.
+$(foreach s,$(services) $(coming),$(eval $(out)/services/$(s)/%.o: CPPFLAGS += -Iservices/$(s)))
 # What data.c takes in as it is.
 $(foreach s,$(services) $(coming),$(eval $(out)/services/$(s)/data.o: $(wildcard services/$(s)/data/*)))
 $(out)/bin/salus-%: $$(call service_obj,$$*) $$(call service_gen,$$*) $(gen_common_obj) $(archives_service)
@@ -135,6 +137,7 @@ $(stand_in): deploy/mongo-stand-in/pom.xml $(shell find deploy/mongo-stand-in/sr
 fuzzers  := $(patsubst %.c,$(out)/%,$(wildcard tests/fuzz/*.c))
 complete := $(patsubst $(out)/bin/salus-%,%,$(daemons)) $(coming)
 fuzz-build: $(fuzzers)
+$(out)/tests/fuzz/%.o: CPPFLAGS += $(services:%=-Iservices/%)
 $(out)/tests/fuzz/%: $(out)/tests/fuzz/%.o $$(foreach s,$$(complete),$$(call service_gen,$$(s)) $(out)/services/$$(s)/.objects.a) $(gen_common_obj) $(archives_service)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lhttp_parser $(LDLIBS)
 
@@ -149,9 +152,9 @@ docs:
 lint:
 	@scripts/lint
 
-# For tools that compile in their own way.
+# For tools that compile in their own way: one set for the files of all services.
 print-cppflags:
-	@echo $(filter-out -MMD -MP,$(CPPFLAGS))
+	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(services:%=-Iservices/%)
 
 clean:
 	rm -rf build

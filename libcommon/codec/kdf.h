@@ -9,7 +9,7 @@
 /*
  * Key derivation from passwords as other systems have done it, to check what they stored. They
  * block for as long as their parameters say, and take the memory that these say: the caller bounds
- * both. Ours is bcrypt, see services/auth/passwords.c.
+ * both. Ours is bcrypt, see services/auth/passwords/passwords.c.
  */
 enum cm_kdf_digest { CM_KDF_SHA1 = 1, CM_KDF_SHA256, CM_KDF_SHA512 };
 

@@ -1,11 +1,11 @@
 #include "announcements.h"
 
+#include "admin/flag_signals.h"
 #include "base/error.h"
-#include "flag_signals.h"
-#include "key_keeper.h"
 #include "keys.h"
-#include "session_rules.h"
-#include "session_store.h"
+#include "keys/key_keeper.h"
+#include "sessions/session_rules.h"
+#include "sessions/session_store.h"
 #include "sys/fiber.h"
 #include "sys/log.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 #include "auth.h"
-#include "session_store.h"
+#include "sessions/session_store.h"
 
 /*
  * What all services must know at once, over Redis: the public keys of access tokens, the

@@ -1,14 +1,14 @@
 #pragma once
 #include "codec/seal.h"
-#include "common_passwords.h"
-#include "login_limit.h"
-#include "passwords.h"
+#include "keys/signing_keys.h"
+#include "passwords/common_passwords.h"
+#include "passwords/passwords.h"
 #include "service/audit_seal.h"
 #include "service/service.h"
+#include "sessions/token_chain.h"
 #include "settings.h"
-#include "signing_keys.h"
+#include "sign_in/login_limit.h"
 #include "sys/fiber.h"
-#include "token_chain.h"
 
 enum registration_mode { REGISTRATION_OPEN, REGISTRATION_BY_INVITATION, REGISTRATION_CLOSED };
 enum verification_mode { VERIFICATION_REQUIRED, VERIFICATION_OPTIONAL, VERIFICATION_OFF };

@@ -1,9 +1,9 @@
-#include "audit_command.h"
+#include "audit/audit_command.h"
 #include "auth.h"
 #include "auth_api.h"
 #include "auth_migrations.h"
-#include "import_command.h"
-#include "key_commands.h"
+#include "import/import_command.h"
+#include "keys/key_commands.h"
 
 /*
  * salus-auth: who somebody is, and what they may do. Accounts, sessions, tokens, signing keys; says

@@ -1,14 +1,14 @@
 #include <string.h>
 
-#include "account_store.h"
+#include "accounts/account_store.h"
+#include "accounts/default_admin.h"
 #include "announcements.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "codec/text.h"
-#include "default_admin.h"
-#include "key_keeper.h"
-#include "session_store_refresh.h"
+#include "keys/key_keeper.h"
+#include "sessions/session_store_refresh.h"
 #include "sys/log.h"
 
 static struct cm_str oldest_pepper(const struct auth_settings *settings)

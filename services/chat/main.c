@@ -1,8 +1,8 @@
 #include "chat.h"
 #include "chat_api.h"
-#include "erase.h"
+#include "conversations/erase.h"
 #include "events.h"
-#include "revive.h"
+#include "replies/revive.h"
 #include "service/user_refs.h"
 
 /* salus-chat: conversations with the companion. */

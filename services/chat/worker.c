@@ -3,9 +3,9 @@
 #include "chat.h"
 #include "data.h"
 #include "errors.h"
-#include "openai_planner.h"
-#include "reply.h"
-#include "rules_planner.h"
+#include "planners/openai_planner.h"
+#include "planners/rules_planner.h"
+#include "replies/reply.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
 

@@ -1,10 +1,10 @@
 #pragma once
-#include "event_store.h"
-#include "imports.h"
-#include "person_store.h"
+#include "days/vitals_cache.h"
+#include "events/event_store.h"
+#include "imports/imports.h"
+#include "people/person_store.h"
 #include "service/service.h"
 #include "sys/zones.h"
-#include "vitals_cache.h"
 
 /* What one worker of main-health works with. */
 struct health {

@@ -2,7 +2,7 @@
 #include "main_health_api.h"
 #include "main_health_migrations.h"
 #include "main_health_rpc.h"
-#include "person_events.h"
+#include "people/person_events.h"
 
 /* salus-main-health: the health record. Events first, everything else derived. */
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../services/main-health/apple_map.h"
-#include "../../services/main-health/apple_scan.h"
+#include "../../services/main-health/apple/apple_map.h"
+#include "../../services/main-health/apple/apple_scan.h"
 #include "base/assert.h"
 #include "base/mem.h"
 

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../../services/chat/sse_parse.h"
+#include "../../services/chat/planners/sse_parse.h"
 #include "base/assert.h"
 
 /* The same bytes whole and in pieces give the same events. The first byte says how long a piece is.

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "../../services/auth/stored_hash.h"
+#include "../../services/auth/passwords/stored_hash.h"
 #include "base/assert.h"
 
 enum { MAX_MEMORY = 256 * 1024 };

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../services/main-health/import_reader.h"
+#include "../../services/main-health/imports/import_reader.h"
 #include "base/assert.h"
 #include "base/mem.h"
 

@@ -26,7 +26,7 @@ RULES: list[tuple[str, str, list[str]]] = [
     ("PQexec PQexecParams PQexecPrepared PQprepare PQconnectdb PQconnectdbParams", "blocks the loop",
      ["libcommon/store/migrate*.c", TESTS]),
     ("getenv secure_getenv setenv putenv", "settings come from sys/config", ["libcommon/sys/config*.c",
-      "libcommon/bus/consumer.c", "libcommon/bus/relay.c", "services/chat/reply.c",  # in builds for tests only (CM_FAULTS)
+      "libcommon/bus/consumer.c", "libcommon/bus/relay.c", "services/chat/replies/reply.c",  # in builds for tests only (CM_FAULTS)
       TESTS]),
     ("exit _exit quick_exit abort", "only an assertion or main() ends the process",
      # service.c: leaves behind the threads that did not end in time
