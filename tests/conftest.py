@@ -144,6 +144,13 @@ def chat(stack, health):
     return stack.daemon("chat", SALUS_CONTEXT_TIMEOUT="2s", SALUS_TOOL_TIMEOUT="3s")
 
 
+@pytest.fixture(scope="module")
+def others_away(stack):
+    """For modules that play memory or scheduler, or talk to chat without them."""
+    with stack.away("memory", "scheduler"):
+        yield
+
+
 @pytest.fixture
 def rememberer(auth, memory):
     """Makes people who use memory: rememberer().memory.post("/v1/memories", …)."""

@@ -25,6 +25,7 @@ struct chat {
         struct provider *provider;
         struct cm_list replies; /* being made: struct reply */
         size_t reply_count;
+        struct cm_list turns; /* who writes to a conversation, or waits for it: struct turn */
         bool is_ending;
         struct cm_cond ended; /* a reply has ended */
 };

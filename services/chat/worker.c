@@ -108,6 +108,7 @@ int chat_worker_start(struct cm_worker *worker)
         chat->mongo = worker->mongo;
         chat->zones = cm_zones_new(NULL);
         cm_list_init(&chat->replies);
+        cm_list_init(&chat->turns);
         cm_cond_init(&chat->ended);
         r = read_tables(chat);
         return r ? r : cm_event_logs_new(worker->loop, &logs, &chat->logs);

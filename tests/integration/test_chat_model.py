@@ -12,6 +12,7 @@ from support.companions import Memory
 from support.paths import ROOT
 from support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("others_away")
 
 @pytest.fixture(scope="module")
 def provider():

@@ -14,6 +14,8 @@ from support.companions import RECALL
 from support.gateway import Gateway
 from support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("others_away")
+
 ADDRESS = "/v1/replies/socket"
 
 

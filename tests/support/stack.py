@@ -1,6 +1,7 @@
 """Stores and daemons that belong together, in one folder, on private ports."""
 
 import secrets
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.bus import Stream
@@ -74,6 +75,18 @@ class Stack:
             daemon.migrate()
             daemon.start()
         return daemon
+
+    @contextmanager
+    def away(self, *services: str):
+        """Without the daemons of these services that others have started: a test plays them, or wants nobody there."""
+        stopped = [daemon for daemon in self.daemons if daemon.service in services and daemon.is_running()]
+        for daemon in stopped:
+            assert daemon.stop() == 0, daemon.log_tail()
+        try:
+            yield
+        finally:
+            for daemon in stopped:
+                daemon.start()
 
     def events(self, service: str) -> Stream:
         """The stream of what a service publishes, from now on."""

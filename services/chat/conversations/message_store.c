@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "bus/outbox_document.h"
 #include "events.h"
+#include "turn.h"
 
 #define TRIES 64 /* lost races and full pages in a row */
 
@@ -224,28 +225,27 @@ static int look_for_key(struct chat *chat, struct cm_arena *arena, const struct 
         return r < 0 ? r : 0;
 }
 
-/* Where the last page is said to end. A key is looked for in what is there, so then it is read. */
+/* Where the last page was said to end. A key is looked for in what is there, so then it is read. */
 static bool guess_page(const struct message_append *in, struct message_page_document *page_r)
 {
         page_r->count = in->conversation->message_count % MESSAGES_A_PAGE;
         return in->message.has_key != CM_PRESENT;
 }
 
-int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r, struct message_page_document *page_r)
+static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
+                               const struct message_append *in, struct cm_uuid conversation_id,
+                               bool may_guess, struct message_document *message_r,
+                               struct message_page_document *page_r)
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
-        struct cm_uuid conversation_id;
 
-        *page_r = (struct message_page_document){ .count = 0 };
-        (void)cm_uuid_parse(in->conversation->id, &conversation_id);
         for (int i = 0; i < TRIES; i++) {
                 struct message_page_document page = { .count = 0 };
                 struct message_document pair[2];
                 const struct message_page_document *there = NULL;
                 int r = 0;
 
-                if (i == 0 && guess_page(in, &page)) {
+                if (i == 0 && may_guess && guess_page(in, &page)) {
                         there = page.count ? &page : NULL;
                 } else {
                         r = read_page(chat, arena, &conversation_id, number, &page);
@@ -270,6 +270,27 @@ int message_store_append(struct chat *chat, struct cm_arena *arena, const struct
                         return r;
         }
         return -CM_E_OVERLOAD;
+}
+
+int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                         struct message_document *message_r, struct message_page_document *page_r)
+{
+        struct cm_uuid conversation_id;
+        struct turn turn;
+        bool waited;
+        int r;
+
+        *page_r = (struct message_page_document){ .count = 0 };
+        (void)cm_uuid_parse(in->conversation->id, &conversation_id);
+        if (in->is_refused) /* only looks */
+                return append_to_last_page(chat, arena, in, conversation_id, true, message_r,
+                                           page_r);
+        r = turn_take(&turn, chat, &conversation_id, &waited);
+        if (r)
+                return r;
+        r = append_to_last_page(chat, arena, in, conversation_id, !waited, message_r, page_r);
+        turn_pass(&turn);
+        return r;
 }
 
 /* ---- reading */
