@@ -31,9 +31,7 @@ int cm_rpc_claim(struct cm_rpc_request *call, struct cm_pg_tx *tx)
         case CM_ANSWER_OTHER:
                 return cm_rpc_refuse(call, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
         case CM_ANSWER_RUNNING:
-                (void)cm_rpc_refuse(call, CM_CODE_IDEMPOTENCY_IN_PROGRESS, NULL);
-                call->problem.retry_after_s = 1;
-                return CM_RPC_REFUSED;
+                return cm_rpc_refuse_at_work(call);
         default:
                 return r;
         }

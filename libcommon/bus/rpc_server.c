@@ -58,6 +58,13 @@ int cm_rpc_refuse_invalid(struct cm_rpc_request *call, const struct cm_faults *f
         return CM_RPC_REFUSED;
 }
 
+int cm_rpc_refuse_at_work(struct cm_rpc_request *call)
+{
+        call->problem = (struct cm_rpc_problem){ .code = CM_STR(CM_CODE_IDEMPOTENCY_IN_PROGRESS),
+                                                 .retry_after_s = 1 };
+        return CM_RPC_REFUSED;
+}
+
 /* ---- taking */
 
 void rpc_count_not_run(const char *labels)

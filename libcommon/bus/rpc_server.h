@@ -49,6 +49,8 @@ int cm_rpc_refuse(struct cm_rpc_request *call, const char *code, const char *det
         CM_PRINTF(3, 4);
 /* What is wrong with the request: code `invalid`. The faults are copied. */
 int cm_rpc_refuse_invalid(struct cm_rpc_request *call, const struct cm_faults *faults);
+/* The first attempt with the call's key still runs: to be asked again in a second. */
+int cm_rpc_refuse_at_work(struct cm_rpc_request *call);
 
 struct cm_rpc_server_config {
         const struct cm_rpc_methods *methods;

@@ -14,11 +14,13 @@
 /*
  * One load per key and process at a time: the fiber that misses first loads, the others wait for
  * it. A key that is dropped while its load is under way marks the load as stale; its value still
- * goes to those who asked before, but is not stored. Between processes the same race is closed by a
- * guard beside the entry: a drop leaves a mark for a while, and a store that began before sees it.
+ * goes to those who asked before, but is not stored. Between processes the same race is closed by
+ * what a drop leaves in the entry's place for a while: a mark, which a load that began before has
+ * not seen.
  */
 
-#define GUARD_LIFE_MS  "10000"
+#define MARK           "\1dropped:" /* no value begins like this */
+#define MARK_LIFE_MS   "10000"
 #define REDIS_LIMIT_US (250 * CM_MILLISECOND)
 
 struct load {
@@ -69,60 +71,55 @@ static int64_t limit_time(void)
         return cm_fiber_set_deadline(mine < before ? mine : before);
 }
 
-/* ---- Redis: the entry and the guard that a drop leaves beside it */
+/* ---- Redis: the entry, or the mark of the last drop */
 
 static struct cm_redis_script store_script = {
         .name = "cache-store",
-        .text = "if redis.call('GET', KEYS[2]) ~= ARGV[1] and redis.call('EXISTS', KEYS[2]) == 1 "
-                "then\n"
-                "  return 0\n"
-                "end\n"
+        .text = "local there = redis.call('GET', KEYS[1])\n"
+                "if there and there ~= ARGV[1] then return 0 end\n"
                 "redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\n"
                 "return 1\n",
 };
 
-static struct cm_str guard_key(struct cm_arena *arena, struct cm_str key)
-{
-        const struct cm_str suffix = CM_STR(":dropped");
-        char *text = cm_arena_alloc(arena, key.len + suffix.len + 1);
+static struct cm_redis_script drop_script = {
+        .name = "cache-drop",
+        .text = "for _, key in ipairs(KEYS) do\n"
+                "  redis.call('SET', key, ARGV[1], 'PX', ARGV[2])\n"
+                "end\n"
+                "return #KEYS\n",
+};
 
-        memcpy(text, key.data, key.len);
-        memcpy(text + key.len, suffix.data, suffix.len);
-        return (struct cm_str){ text, key.len + suffix.len };
-}
-
-/* Reads the entry and the guard's present mark. 0: found; 1: missed. */
+/* 0: found; 1: missed, and what is there instead of a value. */
 static int fetch(struct cm_cache *cache, struct cm_arena *arena, struct cm_str key,
                  struct cm_str *value_r, struct cm_str *mark_r)
 {
-        const struct cm_str args[] = { CM_STR("MGET"), key, guard_key(arena, key) };
+        const struct cm_str args[] = { CM_STR("GET"), key };
         struct cm_redis_reply reply;
         int64_t before = limit_time();
         int r = cm_redis_command(cache->redis, arena, args, CM_COUNT(args), &reply);
 
         cm_fiber_set_deadline(before);
         *mark_r = CM_STR("");
-        if (r || reply.count != 2)
+        if (r || reply.kind != CM_REDIS_TEXT)
                 return 1;
-        if (reply.items[1].text.data)
-                *mark_r = reply.items[1].text;
-        if (reply.items[0].kind != CM_REDIS_TEXT)
+        if (cm_str_starts(reply.text, CM_STR(MARK))) {
+                *mark_r = reply.text;
                 return 1;
-        *value_r = reply.items[0].text;
+        }
+        *value_r = reply.text;
         return 0;
 }
 
 static void store(struct cm_cache *cache, struct cm_arena *arena, struct cm_str key,
                   struct cm_str value, struct cm_str mark, int64_t life_us)
 {
-        const struct cm_str keys[] = { key, guard_key(arena, key) };
         const struct cm_str args[] = { mark, value,
                                        cm_arena_printf(arena, "%" PRId64, life_us / 1000) };
         struct cm_redis_reply reply;
         int64_t before = limit_time();
 
         /* An entry that could not be stored is a miss the next time, nothing more. */
-        (void)!cm_redis_script(cache->redis, arena, &store_script, keys, 2, args, 3, &reply);
+        (void)!cm_redis_script(cache->redis, arena, &store_script, &key, 1, args, 3, &reply);
         cm_fiber_set_deadline(before);
 }
 
@@ -216,47 +213,28 @@ int cm_cache_get(struct cm_cache *cache, struct cm_str key, int64_t life_us, str
         return r;
 }
 
-/* The guard first: from then on a load that began before the drop is not stored. */
-static void drop_commands(struct cm_arena *arena, struct cm_str key, struct cm_str mark,
-                          struct cm_redis_command_line lines[2])
-{
-        struct cm_str *words = cm_arena_array(arena, 7, sizeof(*words));
-
-        words[0] = CM_STR("SET");
-        words[1] = guard_key(arena, key);
-        words[2] = mark;
-        words[3] = CM_STR("PX");
-        words[4] = CM_STR(GUARD_LIFE_MS);
-        words[5] = CM_STR("DEL");
-        words[6] = key;
-        lines[0] = (struct cm_redis_command_line){ words, 5 };
-        lines[1] = (struct cm_redis_command_line){ words + 5, 2 };
-}
-
 int cm_cache_drop_all(struct cm_cache *cache, const struct cm_str *keys, size_t count)
 {
-        struct cm_redis_command_line *lines;
-        struct cm_redis_reply *replies;
+        struct cm_redis_reply reply;
         struct cm_arena arena;
-        struct cm_str mark;
+        struct cm_str args[2];
         uint64_t random;
         int64_t before;
         int r;
 
-        cm_arena_init(&arena, 4096);
-        lines = cm_arena_array(&arena, 2 * count, sizeof(*lines));
-        replies = cm_arena_array(&arena, 2 * count, sizeof(*replies));
-        cm_random(&random, sizeof(random));
-        mark = cm_arena_printf(&arena, "%" PRIx64, random);
         for (size_t i = 0; i < count; i++) {
                 struct load *load = cm_map_remove(cache->loads, keys[i]);
 
                 if (load)
                         load->stale = true;
-                drop_commands(&arena, keys[i], mark, &lines[2 * i]);
         }
+        cm_arena_init(&arena, 4096);
+        cm_random(&random, sizeof(random));
+        args[0] = cm_arena_printf(&arena, MARK "%" PRIx64, random);
+        args[1] = CM_STR(MARK_LIFE_MS);
         before = limit_time();
-        r = cm_redis_flight(cache->redis, &arena, lines, 2 * count, replies);
+        r = cm_redis_script(cache->redis, &arena, &drop_script, keys, count, args, CM_COUNT(args),
+                            &reply);
         cm_fiber_set_deadline(before);
         cm_arena_deinit(&arena);
         return r == CM_REDIS_REFUSED ? -CM_E_UNAVAILABLE : r;

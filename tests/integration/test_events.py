@@ -202,6 +202,31 @@ def test_a_key_that_is_at_work_elsewhere_is_said_so_at_once(stack, patient, repl
     assert len(items(person)) == 1
 
 
+def test_a_line_whose_key_is_at_work_elsewhere_is_said_so_at_once(stack, patient, replica):
+    """And a batch that is at work is not waited for either."""
+    person = patient()
+    other = at_other(person, replica)
+    keys = [str(uuid.uuid4()) for _ in range(3)]
+
+    def single(api, key: str):
+        return api.post("/v1/health-events", json=MOOD, headers={"Idempotency-Key": key})
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with stack.postgres.connect("salus_health") as blocker, blocker.transaction():
+            blocker.execute("LOCK TABLE health_events IN EXCLUSIVE MODE")
+            first = pool.submit(single, person.health, keys[0])
+            eventually(lambda: stack.postgres.rows("salus_health", "SELECT FROM pg_locks WHERE NOT granted"))
+            (line,) = pool.submit(send_batch, person, [MOOD | {"key": keys[0]}], at=other).result(timeout=5)
+            assert (line["status"], line["problem"]["code"]) == (409, "idempotency_in_progress")
+            lines = pool.submit(send_batch, person, [MOOD | {"key": key} for key in keys[1:]])
+            eventually(lambda: len(stack.postgres.rows("salus_health", "SELECT FROM pg_locks WHERE NOT granted")) == 2)
+            problem(single(other, keys[2]), 409, "idempotency_in_progress")
+            assert not first.done() and not lines.done()
+        assert first.result().status_code == 201
+        assert [line["status"] for line in lines.result()] == [201, 201]
+    assert len(items(person)) == 3
+
+
 def test_a_correction_at_work_elsewhere_is_said_so_at_once(stack, patient, replica):
     person = patient()
     other = at_other(person, replica)
@@ -316,9 +341,9 @@ def test_a_void_hides_and_is_kept(patient):
 
 # ---- batches
 
-def send_batch(person, lines):
+def send_batch(person, lines, at=None):
     body = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
-    answer = person.health.post("/v1/health-events/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    answer = (at or person.health).post("/v1/health-events/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 

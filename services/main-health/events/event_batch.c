@@ -20,12 +20,15 @@
  */
 enum {
         CHUNK_LINES = 1000,
+        CHUNK_KEYS = 250, /* each is a lock of PostgreSQL's until the chunk is stored */
         CHUNK_BYTES = 1024 * 1024,
         MAX_LINE = 256 * 1024,
         CHUNKS = 3,                     /* one is filled while two are stored */
         MAX_ANSWERS = 32 * 1024 * 1024, /* bytes that may wait for the client: some 400,000 lines */
         ANSWER_PIECE = 64 * 1024,
 };
+
+#define KEY_PATIENCE_US (20 * CM_MILLISECOND)
 
 struct line {
         int64_t number;
@@ -43,6 +46,7 @@ struct chunk {
         struct recorded_event events[CHUNK_LINES];
         int outcomes[CHUNK_LINES];
         size_t event_count;
+        size_t key_count;
         size_t bytes;
         struct cm_group group; /* the fiber that stores it */
         bool storing;
@@ -108,6 +112,7 @@ static void take_line(struct batch *batch, struct cm_str text)
                 add_line(chunk, 422, CM_CODE_INVALID)->faults = faults;
         } else {
                 event->body = event->key.data ? cm_arena_str(&chunk->arena, text) : CM_STR_NONE;
+                chunk->key_count += event->key.data != NULL;
                 add_line(chunk, 0, NULL)->place = chunk->event_count++;
         }
 }
@@ -127,6 +132,9 @@ static void store(void *arg)
         int r = event_store_append_many(chunk->batch->health->events, &chunk->arena, chunk->events,
                                         chunk->event_count, chunk->outcomes);
 
+        /* Most likely it is the chunk before that has the key, and ends in a moment. */
+        if (r == EVENT_KEY_AT_WORK)
+                r = cm_fiber_sleep(KEY_PATIENCE_US) < 0 ? -CM_E_CANCELLED : EVENT_KEY_AT_WORK;
         if (r > 0 || r == -CM_E_DATABASE)
                 store_one_by_one(chunk);
         for (size_t i = 0; r < 0 && r != -CM_E_DATABASE && i < chunk->event_count; i++)
@@ -293,7 +301,7 @@ static int finish(struct chunk *chunk)
         }
         if (has_new_vitals(chunk))
                 vitals_cache_changed(chunk->batch->health->vitals, &chunk->batch->person.id);
-        chunk->line_count = chunk->event_count = chunk->bytes = 0;
+        chunk->line_count = chunk->event_count = chunk->key_count = chunk->bytes = 0;
         cm_arena_reset(&chunk->arena);
         return queue_answers(answers, answers->waiting.len - before);
 }
@@ -320,6 +328,12 @@ static bool is_blank(struct cm_str text)
         return cm_str_trim(text).len == 0;
 }
 
+static bool is_full(const struct chunk *chunk)
+{
+        return chunk->line_count == CHUNK_LINES || chunk->key_count == CHUNK_KEYS ||
+               chunk->bytes >= CHUNK_BYTES;
+}
+
 static int end_line(struct batch *batch, struct cm_str text)
 {
         struct chunk *chunk = batch->chunks[batch->filling];
@@ -330,8 +344,7 @@ static int end_line(struct batch *batch, struct cm_str text)
         else if (!is_blank(text))
                 take_line(batch, text);
         batch->skipping = false;
-        return chunk->line_count == CHUNK_LINES || chunk->bytes >= CHUNK_BYTES ? turn_over(batch)
-                                                                               : 0;
+        return is_full(chunk) ? turn_over(batch) : 0;
 }
 
 /* A line ends in this piece: by itself, or as the end of what came before. */

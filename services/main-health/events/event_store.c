@@ -189,8 +189,7 @@ static const struct cm_uuid *user_of(const void *row)
         return &((const struct append_row *)row)->event->user_id;
 }
 
-/* The key's own number among all people's: of its digest and the random half of the user's id. */
-static int64_t claim_number(const struct cm_uuid *user, const struct event_digest *key)
+int64_t event_claim_number(const struct cm_uuid *user, const struct event_digest *key)
 {
         int64_t of_user, of_key;
 
@@ -203,7 +202,7 @@ static bool claim(const void *row, int64_t *lock_r)
 {
         const struct append_row *append = row;
 
-        *lock_r = claim_number(&append->event->user_id, &append->key);
+        *lock_r = event_claim_number(&append->event->user_id, &append->key);
         return append->keyed;
 }
 
@@ -299,7 +298,7 @@ int event_store_append_version(struct event_store *store, struct cm_arena *arena
 
         cm_pg_array_begin(&claimed, CM_PG_INT8_ARRAY);
         if (event->key.data)
-                cm_pg_array_int(&claimed, claim_number(&event->user_id, &key));
+                cm_pg_array_int(&claimed, event_claim_number(&event->user_id, &key));
         cm_pg_array_end(&claimed);
         put_version(event, event->key.data ? &key : NULL, event->key.data ? &body : NULL, &row);
         cm_outbox_params(facts, event_facts(event, cm_fiber_context(), arena, facts), &told);

@@ -68,7 +68,8 @@ int event_store_append(struct event_store *store, struct cm_arena *arena,
 
 /*
  * Appends events of one user in one statement. outcomes_r[i] is 0, EVENT_STORED_BEFORE (only the id
- * is read back) or EVENT_KEY_REUSED. All or nothing in case of an error.
+ * is read back) or EVENT_KEY_REUSED. EVENT_KEY_AT_WORK as the result of the whole: one of the keys
+ * is, and nothing was stored. All or nothing in case of an error.
  */
 int event_store_append_many(struct event_store *store, struct cm_arena *arena,
                             struct recorded_event *events, size_t count,

@@ -26,3 +26,6 @@ struct event_digest {
         char bytes[EVENT_DIGEST_SIZE];
 };
 struct event_digest event_digest(struct cm_str text);
+/* What is claimed of a key (cm_pg_claim): its own number among all people's, of its digest and the
+ * random half of the user's id. */
+int64_t event_claim_number(const struct cm_uuid *user, const struct event_digest *key);

@@ -308,17 +308,40 @@ static int find_refused(struct event_store *store, struct cm_arena *arena,
         return 0;
 }
 
+static bool has_keys(const struct rows *rows)
+{
+        for (size_t i = 0; i < rows->count; i++)
+                if (rows->keyed[i])
+                        return true;
+        return false;
+}
+
+/* As a single event claims its key: CM_PG_LOCKED when one of them is at work elsewhere. */
+static int claim_keys(struct cm_pg_tx *tx, const struct cm_uuid *user, const struct rows *rows)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_array_begin(&params, CM_PG_INT8_ARRAY);
+        for (size_t i = 0; i < rows->count; i++)
+                if (rows->keyed[i])
+                        cm_pg_array_int(&params, event_claim_number(user, &rows->keys[2 * i]));
+        cm_pg_array_end(&params);
+        return cm_pg_tx_query(tx, &cm_pg_claim, &params, NULL);
+}
+
 static int insert_batch(struct cm_pg_tx *tx, const struct recorded_event *events,
                         const struct rows *rows, bool *refused_r, int64_t *stored_r)
 {
         const struct cm_uuid *user = &events[0].user_id;
         cm_time now = events[0].created_at;
+        int r;
 
-        for (size_t i = 0; i < rows->count; i++)
-                if (rows->keyed[i])
-                        return insert_missing(tx, user, now, rows, refused_r, stored_r);
-        *stored_r = (int64_t)rows->count;
-        return insert_new(tx, user, now, rows);
+        if (!has_keys(rows)) {
+                *stored_r = (int64_t)rows->count;
+                return insert_new(tx, user, now, rows);
+        }
+        r = claim_keys(tx, user, rows);
+        return r ? r : insert_missing(tx, user, now, rows, refused_r, stored_r);
 }
 
 int event_store_append_many(struct event_store *store, struct cm_arena *arena,
@@ -339,5 +362,5 @@ int event_store_append_many(struct event_store *store, struct cm_arena *arena,
                 r = cm_pg_commit(&tx);
         if (r == 0)
                 r = find_refused(store, arena, events, count, refused, outcomes_r);
-        return r;
+        return r == CM_PG_LOCKED ? EVENT_KEY_AT_WORK : r;
 }

@@ -135,9 +135,7 @@ static int answer(struct cm_rpc_request *call, const struct recorded_event *even
         case EVENT_KEY_REUSED:
                 return cm_rpc_refuse(call, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
         case EVENT_KEY_AT_WORK:
-                (void)cm_rpc_refuse(call, CM_CODE_IDEMPOTENCY_IN_PROGRESS, NULL);
-                call->problem.retry_after_s = 1;
-                return CM_RPC_REFUSED;
+                return cm_rpc_refuse_at_work(call);
         case EVENT_VERSION_TAKEN:
                 return cm_rpc_refuse(call, CM_CODE_CONFLICT, "somebody else changes it");
         default:

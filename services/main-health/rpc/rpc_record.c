@@ -3,6 +3,7 @@
 #include "events/event_rules.h"
 #include "main_health_rpc.h"
 #include "rpc_person.h"
+#include "sys/fiber.h"
 
 /*
  * health.record: facts that a person told the companion, all of them or none. The rules are those
@@ -56,12 +57,19 @@ static int check_key(struct cm_rpc_request *call)
         return r < 0 ? r : 0;
 }
 
+#define AT_WORK_PAUSE_US (20 * CM_MILLISECOND)
+
 static int store(struct cm_rpc_request *call, struct recorded_event *events, size_t count,
                  int *outcomes)
 {
         struct health *health = call->service;
-        int r = event_store_append_many(health->events, call->arena, events, count, outcomes);
+        int r;
 
+        /* The caller wants to know how it ends, and says itself how long it waits. */
+        while ((r = event_store_append_many(health->events, call->arena, events, count,
+                                            outcomes)) == EVENT_KEY_AT_WORK)
+                if (cm_fiber_sleep(AT_WORK_PAUSE_US) < 0)
+                        return cm_rpc_refuse_at_work(call);
         if (r == CM_PG_REFUSED || r == -CM_E_DATABASE)
                 return cm_rpc_refuse(call, CM_CODE_INVALID, "the database refuses these events");
         if (r)
