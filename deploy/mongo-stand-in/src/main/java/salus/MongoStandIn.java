@@ -1,7 +1,11 @@
 package salus;
 
+import de.bwaldvogel.mongo.MongoCollection;
+import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoServer;
+import de.bwaldvogel.mongo.backend.CollectionOptions;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.net.InetSocketAddress;
@@ -10,6 +14,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.h2.mvstore.MVMap;
 import org.h2.mvstore.MVStore;
 
 /**
@@ -43,6 +48,27 @@ public final class MongoStandIn extends H2Backend {
   private MongoStandIn(MVStore store) {
     super(store);
     this.store = store;
+  }
+
+  @Override
+  protected MongoDatabase openOrCreateDatabase(String name) {
+    return new StandInDatabase(name);
+  }
+
+  /** Not static, and reads its store from outside: the constructor above it opens collections already. */
+  private final class StandInDatabase extends H2Database {
+    StandInDatabase(String name) {
+      super(name, getMvStore(), getCursorRegistry());
+    }
+
+    /** As its own, names of maps included, but for what the two classes say. */
+    @Override
+    protected MongoCollection<Object> openOrCreateCollection(String name, CollectionOptions options) {
+      String full = getFullCollectionNamespace(name);
+      MVMap<Object, Document> data = getMvStore().openMap("databases." + full,
+          new MVMap.Builder<Object, Document>().valueType(new BsonType()));
+      return new FoundCollection(this, name, options, data, getMvStore().openMap("meta." + full), cursorRegistry);
+    }
   }
 
   @Override
