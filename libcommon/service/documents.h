@@ -54,7 +54,8 @@ struct cm_document_store {
         /* user_refs_internal.h */
         int (*find_user)(struct cm_mongo *mongo, const struct cm_uuid *user_id,
                          struct cm_user_ref *ref_r);
-        int (*put_users)(struct cm_mongo *mongo, const struct user_ref *const *users, size_t count);
+        int (*put_users)(struct cm_mongo *mongo, struct cm_arena *arena,
+                         const struct user_ref *const *users, size_t count);
 };
 extern const struct cm_document_store cm_document_store;
 

@@ -80,18 +80,34 @@ static void indexes_are_made(void)
         assert_int_equal(cm_mongo_insert(mongo, &groups, twin.id, &twin, NULL), CM_MONGO_DUPLICATE);
 }
 
+static struct user_ref user_of(const struct cm_uuid *id, int64_t version, const char *zone)
+{
+        return (struct user_ref){ .user_id = *id,
+                                  .tenant_id = { { 9 } },
+                                  .user_type = USER_TYPE_PATIENT,
+                                  .language = CM_STR("he"),
+                                  .time_zone = cm_str_from(zone),
+                                  .status = USER_STATUS_ACTIVE,
+                                  .version = version };
+}
+
+static void put_all(const struct user_ref *users, size_t count)
+{
+        const struct user_ref *pointers[8];
+        struct cm_arena arena;
+
+        cm_arena_init(&arena, 4096);
+        for (size_t i = 0; i < count; i++)
+                pointers[i] = &users[i];
+        assert_int_equal(user_ref_documents_put(mongo, &arena, pointers, count), 0);
+        cm_arena_deinit(&arena);
+}
+
 static void put(const struct cm_uuid *id, int64_t version, const char *zone)
 {
-        const struct user_ref user = { .user_id = *id,
-                                       .tenant_id = { { 9 } },
-                                       .user_type = USER_TYPE_PATIENT,
-                                       .language = CM_STR("he"),
-                                       .time_zone = cm_str_from(zone),
-                                       .status = USER_STATUS_ACTIVE,
-                                       .version = version };
-        const struct user_ref *users[] = { &user };
+        const struct user_ref user = user_of(id, version, zone);
 
-        assert_int_equal(user_ref_documents_put(mongo, users, 1), 0);
+        put_all(&user, 1);
 }
 
 static void the_newest_version_of_a_user_stays(void)
@@ -113,6 +129,36 @@ static void the_newest_version_of_a_user_stays(void)
         assert_int_equal(found.status, USER_STATUS_ACTIVE);
         assert_int_equal(found.user_type, USER_TYPE_PATIENT);
         assert_int_equal(found.tenant_id.bytes[0], 9);
+}
+
+/* New ones, older and newer versions, and two of one person, in one call. */
+static void many_users_are_put_at_once(void)
+{
+        const struct cm_uuid dana = { { 3 } }, noa = { { 4 } }, yael = { { 5 } };
+        const struct user_ref before[] = { user_of(&dana, 5, "Asia/Jerusalem"),
+                                           user_of(&noa, 1, "Asia/Jerusalem") };
+        const struct user_ref after[] = { user_of(&dana, 4, "Europe/Paris"),
+                                          user_of(&yael, 1, "Europe/Paris"),
+                                          user_of(&yael, 2, "Europe/Rome"),
+                                          user_of(&noa, 2, "Europe/Paris") };
+        const struct {
+                const struct cm_uuid *id;
+                const char *zone;
+                int64_t version;
+        } expected[] = { { &dana, "Asia/Jerusalem", 5 },
+                         { &noa, "Europe/Paris", 2 },
+                         { &yael, "Europe/Rome", 2 } };
+
+        put_all(before, CM_COUNT(before));
+        put_all(after, CM_COUNT(after));
+        put_all(after, CM_COUNT(after));
+        for (size_t i = 0; i < CM_COUNT(expected); i++) {
+                struct cm_user_ref found;
+
+                assert_int_equal(user_ref_document_find(mongo, expected[i].id, &found), 0);
+                assert_string_equal(found.time_zone, expected[i].zone);
+                assert_int_equal(found.version, expected[i].version);
+        }
 }
 
 /* --migrate and --status have a loop of their own. */
@@ -156,6 +202,7 @@ IN_FIBER(versions_go_up)
 IN_FIBER(a_step_that_failed_runs_again)
 IN_FIBER(indexes_are_made)
 IN_FIBER(the_newest_version_of_a_user_stays)
+IN_FIBER(many_users_are_put_at_once)
 
 int main(void)
 {
@@ -164,6 +211,7 @@ int main(void)
                 cmocka_unit_test(test_a_step_that_failed_runs_again),
                 cmocka_unit_test(test_indexes_are_made),
                 cmocka_unit_test(test_the_newest_version_of_a_user_stays),
+                cmocka_unit_test(test_many_users_are_put_at_once),
                 cmocka_unit_test(test_commands),
         };
 

@@ -268,8 +268,8 @@ int cm_user_ref_apply_batch(struct cm_delivery *deliveries, const void *const *f
         for (size_t i = 0; i < count; i++)
                 users[i] = facts[i];
         if (deliveries->mongo) {
-                r = worker_here()->public.service->documents->store->put_users(deliveries->mongo,
-                                                                               users, count);
+                r = worker_here()->public.service->documents->store->put_users(
+                        deliveries->mongo, deliveries->arena, users, count);
         } else {
                 put_users(&params, users, count);
                 r = cm_pg_tx_query(deliveries->tx, &upsert_refs, &params, NULL);

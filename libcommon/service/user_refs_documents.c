@@ -39,41 +39,63 @@ int user_ref_document_find(struct cm_mongo *mongo, const struct cm_uuid *user_id
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
-static int put(struct cm_mongo *mongo, const struct user_ref *user, enum cm_mongo_write kind)
+static void fill(struct cm_mongo_change *change, const struct user_ref *user)
 {
-        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
-        char key[CM_UUID_TEXT_SIZE];
+        struct cm_filter *filter = &change->filter;
+        struct cm_update *update = &change->update;
 
-        CM_FILTER_IS(&filter, user_ref_document, id, &user->user_id);
-        CM_FILTER_COMPARE(&filter, user_ref_document, version, CM_COMPARE_LESS, &user->version);
-        CM_UPDATE_SET(&update, user_ref_document, tenant_id, &user->tenant_id);
-        CM_UPDATE_SET(&update, user_ref_document, user_type, &user->user_type);
-        CM_UPDATE_SET(&update, user_ref_document, status, &user->status);
-        CM_UPDATE_SET(&update, user_ref_document, language, &user->language);
-        CM_UPDATE_SET(&update, user_ref_document, time_zone, &user->time_zone);
-        CM_UPDATE_SET(&update, user_ref_document, version, &user->version);
-        CM_UPDATE_SET(&update, user_ref_document, changed_at, &user->changed_at);
-        return cm_mongo_update(mongo, &refs, key_of(&user->user_id, key), &filter, &update, kind);
+        *change = (struct cm_mongo_change){ 0 };
+        CM_FILTER_IS(filter, user_ref_document, id, &user->user_id);
+        CM_FILTER_COMPARE(filter, user_ref_document, version, CM_COMPARE_LESS, &user->version);
+        CM_UPDATE_SET(update, user_ref_document, tenant_id, &user->tenant_id);
+        CM_UPDATE_SET(update, user_ref_document, user_type, &user->user_type);
+        CM_UPDATE_SET(update, user_ref_document, status, &user->status);
+        CM_UPDATE_SET(update, user_ref_document, language, &user->language);
+        CM_UPDATE_SET(update, user_ref_document, time_zone, &user->time_zone);
+        CM_UPDATE_SET(update, user_ref_document, version, &user->version);
+        CM_UPDATE_SET(update, user_ref_document, changed_at, &user->changed_at);
 }
 
-/* The upsert finds nothing older and inserts, which fails when something newer is there; or when
- * somebody else was first, with something older perhaps: so once more without inserting. */
-static int put_newest(struct cm_mongo *mongo, const struct user_ref *user)
+static void clear(struct cm_mongo_change *change)
 {
-        int r = put(mongo, user, CM_MONGO_UPSERT);
-
-        if (r == CM_MONGO_DUPLICATE)
-                r = put(mongo, user, CM_MONGO_UPDATE);
-        return r == CM_MONGO_NO_MATCH ? 0 : r;
+        cm_filter_deinit(&change->filter);
+        cm_update_deinit(&change->update);
 }
 
-int user_ref_documents_put(struct cm_mongo *mongo, const struct user_ref *const *users,
-                           size_t count)
+/* An upsert finds nothing older and inserts, which fails when something newer is there; or when
+ * somebody else was first, with something older perhaps: so those once more without inserting. */
+static int put_newest(struct cm_mongo *mongo, struct cm_mongo_change *changes, size_t count,
+                      bool *refused)
 {
-        int r = 0;
+        size_t left = 0;
+        int r = cm_mongo_update_each(mongo, &refs, CM_STR("user_refs"), changes, count,
+                                     CM_MONGO_UPSERT, refused);
 
-        for (size_t i = 0; i < count && r == 0; i++)
-                r = put_newest(mongo, users[i]);
+        for (size_t i = 0; i < count && r == 0; i++) {
+                struct cm_mongo_change change = changes[i];
+
+                if (!refused[i])
+                        continue;
+                changes[i] = changes[left];
+                changes[left++] = change;
+        }
+        if (r || !left)
+                return r;
+        return cm_mongo_update_each(mongo, &refs, CM_STR("user_refs"), changes, left,
+                                    CM_MONGO_UPDATE, refused);
+}
+
+int user_ref_documents_put(struct cm_mongo *mongo, struct cm_arena *arena,
+                           const struct user_ref *const *users, size_t count)
+{
+        struct cm_mongo_change *changes = cm_arena_array(arena, count, sizeof(*changes));
+        bool *refused = cm_arena_array(arena, count, sizeof(*refused));
+        int r;
+
+        for (size_t i = 0; i < count; i++)
+                fill(&changes[i], users[i]);
+        r = put_newest(mongo, changes, count, refused);
+        for (size_t i = 0; i < count; i++)
+                clear(&changes[i]);
         return r;
 }

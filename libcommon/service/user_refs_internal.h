@@ -21,6 +21,6 @@ void user_ref_copy_text(char *out, size_t size, struct cm_str text);
 struct user_ref;
 int user_ref_document_find(struct cm_mongo *mongo, const struct cm_uuid *user_id,
                            struct cm_user_ref *ref_r) CM_MUST_CHECK;
-/* Each in a write of its own; an older version than the stored one changes nothing. */
-int user_ref_documents_put(struct cm_mongo *mongo, const struct user_ref *const *users,
-                           size_t count) CM_MUST_CHECK;
+/* All in one call; an older version than the stored one changes nothing. */
+int user_ref_documents_put(struct cm_mongo *mongo, struct cm_arena *arena,
+                           const struct user_ref *const *users, size_t count) CM_MUST_CHECK;

@@ -105,7 +105,17 @@ enum cm_mongo_write { CM_MONGO_UPDATE, CM_MONGO_UPSERT };
 int cm_mongo_update(struct cm_mongo *mongo, const struct cm_collection *collection,
                     struct cm_str key, const struct cm_filter *filter,
                     const struct cm_update *update, enum cm_mongo_write kind) CM_MUST_CHECK;
-/* The same, and *out is the document afterwards; also CM_MONGO_QUARANTINED (it was changed). */
+/* Many such changes of one collection in one call, in any order. refused_r[i]: changes[i] is a
+ * CM_MONGO_DUPLICATE; what matches nothing changes nothing. After an error some may have
+ * happened. */
+struct cm_mongo_change {
+        struct cm_filter filter;
+        struct cm_update update;
+};
+int cm_mongo_update_each(struct cm_mongo *mongo, const struct cm_collection *collection,
+                         struct cm_str key, const struct cm_mongo_change *changes, size_t count,
+                         enum cm_mongo_write kind, bool *refused_r) CM_MUST_CHECK;
+/* As cm_mongo_update(), and *out is the document afterwards; also CM_MONGO_QUARANTINED (it was changed). */
 int cm_mongo_modify(struct cm_mongo *mongo, const struct cm_collection *collection,
                     struct cm_str key, const struct cm_filter *filter,
                     const struct cm_update *update, enum cm_mongo_write kind,

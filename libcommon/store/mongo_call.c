@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -171,6 +173,55 @@ int cm_mongo_update(struct cm_mongo *mongo, const struct cm_collection *collecti
         if (kind == CM_MONGO_UPSERT)
                 job->options = BCON_NEW("upsert", BCON_BOOL(true));
         return mongo_job_run(&job, key);
+}
+
+static void add_change(struct mongo_job *job, const struct cm_mongo_change *change)
+{
+        job->documents[job->document_count++] = mongo_filter_build(&change->filter);
+        job->documents[job->document_count++] = mongo_update_build(&change->update);
+}
+
+/* Which were duplicates. False: something else was wrong with one of them. */
+static bool read_refused(const bson_t *reply, size_t count, bool *refused_r)
+{
+        bson_iter_t it, error, member;
+        bool only_duplicates = true;
+
+        if (!bson_iter_init_find(&it, reply, "writeErrors") || !bson_iter_recurse(&it, &error))
+                return true;
+        while (bson_iter_next(&error)) {
+                int64_t index = -1;
+
+                if (bson_iter_recurse(&error, &member) && bson_iter_find(&member, "index"))
+                        index = bson_iter_as_int64(&member);
+                if (index >= 0 && index < (int64_t)count)
+                        refused_r[index] = true;
+                only_duplicates = only_duplicates && bson_iter_recurse(&error, &member) &&
+                                  bson_iter_find(&member, "code") &&
+                                  mongo_is_duplicate(bson_iter_as_int64(&member));
+        }
+        return only_duplicates;
+}
+
+int cm_mongo_update_each(struct cm_mongo *mongo, const struct cm_collection *collection,
+                         struct cm_str key, const struct cm_mongo_change *changes, size_t count,
+                         enum cm_mongo_write kind, bool *refused_r)
+{
+        CM_CLEANUP(clear)
+        struct mongo_job *job = mongo_job_new(mongo, MONGO_UPDATE_EACH, collection->name);
+        int r;
+
+        CM_ASSERT(count > 0);
+        memset(refused_r, 0, count * sizeof(*refused_r));
+        job->documents = cm_alloc_array(2 * count, sizeof(*job->documents));
+        for (size_t i = 0; i < count; i++)
+                add_change(job, &changes[i]);
+        if (kind == CM_MONGO_UPSERT)
+                job->options = BCON_NEW("upsert", BCON_BOOL(true));
+        r = mongo_job_run(&job, key);
+        if (r != CM_MONGO_DUPLICATE)
+                return r;
+        return read_refused(job->found[0], count, refused_r) ? 0 : -CM_E_DATABASE;
 }
 
 int cm_mongo_modify(struct cm_mongo *mongo, const struct cm_collection *collection,

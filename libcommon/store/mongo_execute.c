@@ -97,6 +97,11 @@ static int meaning(const bson_error_t *error, bool writes)
         }
 }
 
+bool mongo_is_duplicate(int64_t code)
+{
+        return code == SERVER_DUPLICATE_KEY || code == SERVER_DUPLICATE_KEY_UPDATE;
+}
+
 static int64_t number_in(const bson_t *reply, const char *name)
 {
         bson_iter_t it;
@@ -203,6 +208,28 @@ static int update(struct mongo_job *job, mongoc_collection_t *collection)
         return all || job->count || job->upserted ? 0 : CM_MONGO_NO_MATCH;
 }
 
+/* One that is refused does not keep the others from being tried; the reply says which were. */
+static int update_each(struct mongo_job *job, mongoc_collection_t *collection)
+{
+        bson_t *unordered = BCON_NEW("ordered", BCON_BOOL(false)), reply = BSON_INITIALIZER;
+        mongoc_bulk_operation_t *bulk =
+                mongoc_collection_create_bulk_operation_with_opts(collection, unordered);
+        bool ok = true;
+
+        for (size_t i = 0; i < job->document_count && ok; i += 2)
+                ok = mongoc_bulk_operation_update_one_with_opts(
+                        bulk, job->documents[i], job->documents[i + 1], job->options, &job->error);
+        if (ok) {
+                bson_destroy(&reply);
+                ok = mongoc_bulk_operation_execute(bulk, &reply, &job->error) != 0;
+                mongo_job_keep(job, &reply);
+        }
+        bson_destroy(&reply);
+        mongoc_bulk_operation_destroy(bulk);
+        bson_destroy(unordered);
+        return ok ? 0 : meaning(&job->error, true);
+}
+
 static int modify(struct mongo_job *job, mongoc_collection_t *collection)
 {
         mongoc_find_and_modify_opts_t *options = mongoc_find_and_modify_opts_new();
@@ -267,6 +294,9 @@ static int on_collection(struct mongo_job *job, mongoc_client_t *client)
                 break;
         case MONGO_FIND:
                 r = find(job, collection);
+                break;
+        case MONGO_UPDATE_EACH:
+                r = update_each(job, collection);
                 break;
         case MONGO_MODIFY:
                 r = modify(job, collection);

@@ -38,6 +38,7 @@ enum mongo_operation {
         MONGO_COUNT,
         MONGO_UPDATE,
         MONGO_UPDATE_ALL,
+        MONGO_UPDATE_EACH, /* `documents` are filter, update, filter, … */
         MONGO_MODIFY,
         MONGO_DELETE_ALL,
         MONGO_COMMAND, /* `update` is the command; a write */
@@ -72,6 +73,7 @@ void mongo_job_free(struct mongo_job **job);
 int mongo_job_run(struct mongo_job **job, struct cm_str key) CM_MUST_CHECK;
 /* mongo_execute.c: in the lane's thread. 0, an outcome or an error; never logs. */
 int mongo_execute(struct mongo_job *job, mongoc_client_t *client);
+bool mongo_is_duplicate(int64_t code); /* of the server */
 void mongo_job_keep(struct mongo_job *job, const bson_t *document);
 
 /* mongo_document.c */
