@@ -57,7 +57,7 @@ static int pause_a_little(struct cm_consumer *consumer)
 /* ---- working */
 
 /* Works on entries until they are done with, however long the database is away. */
-static int work(struct cm_consumer *consumer, struct consumer_entry *entries, size_t count)
+int consumer_work_out(struct cm_consumer *consumer, struct consumer_entry *entries, size_t count)
 {
         int r;
 
@@ -87,7 +87,7 @@ static int claim_from(struct cm_consumer *consumer, struct cm_str key)
                 if (r || !count)
                         return r;
                 consumer->next_claim_us = 0; /* there may be more */
-                r = work(consumer, &entry, 1);
+                r = consumer_work_out(consumer, &entry, 1);
                 cm_arena_reset(&consumer->arena);
                 if (r)
                         return r;
@@ -140,32 +140,35 @@ static int prune(struct cm_consumer *consumer)
 
 /* ---- reading */
 
-static int read_entries(struct cm_consumer *consumer, struct cm_redis_reply *reply_r)
+/* Of the streams with a delay or of the others; block_us 0: without waiting. */
+static int ask_for_entries(struct cm_consumer *consumer, bool are_delayed, int64_t block_us,
+                           struct cm_redis_reply *reply_r)
 {
-        int64_t block_us =
-                consumer->config.lease_us / 4 < BLOCK_US ? consumer->config.lease_us / 4 : BLOCK_US;
+        struct cm_arena *arena = consumer->reading;
         struct cm_str args[9 + 2 * (CONSUMER_MAX_STREAMS + 1)] = {
-                CM_STR("XREADGROUP"),
-                CM_STR("GROUP"),
-                consumer->group,
-                consumer->name,
-                CM_STR("COUNT"),
-                cm_arena_printf(&consumer->arena, "%zu", consumer->config.batch),
-                CM_STR("BLOCK"),
-                cm_arena_printf(&consumer->arena, "%" PRId64, block_us / 1000 + 1),
-                CM_STR("STREAMS"),
+                CM_STR("XREADGROUP"), CM_STR("GROUP"),
+                consumer->group,      consumer->name,
+                CM_STR("COUNT"),      cm_arena_printf(arena, "%zu", consumer->config.batch),
         };
-        size_t count = 9, keys = consumer->stream_count + 1;
+        size_t count = 6, keys = 0;
         int r;
 
+        if (block_us) {
+                args[count++] = CM_STR("BLOCK");
+                args[count++] = cm_arena_printf(arena, "%" PRId64, block_us / 1000 + 1);
+        }
+        args[count++] = CM_STR("STREAMS");
         for (size_t i = 0; i < consumer->stream_count; i++)
-                args[count++] = consumer->streams[i].key;
-        args[count++] = consumer->redelivery;
+                if ((consumer->streams[i].delay_us > 0) == are_delayed)
+                        args[count + keys++] = consumer->streams[i].key;
+        if (!are_delayed)
+                args[count + keys++] = consumer->redelivery;
+        count += keys;
         for (size_t i = 0; i < keys; i++)
                 args[count++] = CM_STR(">");
         consumer_limit(block_us + consumer->config.lease_us);
         cm_progress_step(consumer->config.progress);
-        r = cm_redis_command(consumer->reader, &consumer->arena, args, count, reply_r);
+        r = cm_redis_command(consumer->reader, arena, args, count, reply_r);
         if (r == CM_REDIS_REFUSED)
                 cm_log(CM_LOG_WARN, "group not readable", CM_F_STR("reply", reply_r->text));
         return r > 0 ? -CM_E_UNAVAILABLE : r;
@@ -190,7 +193,7 @@ static size_t list_entries(struct cm_consumer *consumer, const struct cm_redis_r
 
         for (size_t i = 0; i < reply->count; i++)
                 count += reply->items[i].count == 2 ? reply->items[i].items[1].count : 0;
-        *entries_r = cm_arena_array(&consumer->arena, count, sizeof(**entries_r));
+        *entries_r = cm_arena_array(consumer->reading, count, sizeof(**entries_r));
         count = 0;
         for (size_t i = 0; i < reply->count; i++) {
                 const struct cm_redis_reply *stream = &reply->items[i];
@@ -206,17 +209,27 @@ static size_t list_entries(struct cm_consumer *consumer, const struct cm_redis_r
         return count;
 }
 
-static int read_and_work(struct cm_consumer *consumer)
+int consumer_read(struct cm_consumer *consumer, bool are_delayed, int64_t block_us,
+                  struct consumer_entry **entries_r, size_t *count_r)
 {
         struct cm_redis_reply reply = { 0 };
+        int r = ask_for_entries(consumer, are_delayed, block_us, &reply);
+
+        *count_r = r ? 0 : list_entries(consumer, &reply, entries_r);
+        return r;
+}
+
+static int read_and_work(struct cm_consumer *consumer)
+{
+        int64_t block_us =
+                consumer->config.lease_us / 4 < BLOCK_US ? consumer->config.lease_us / 4 : BLOCK_US;
+        int64_t held_us = consumer_held_wait_us(consumer);
         struct consumer_entry *entries;
         size_t count;
-        int r = read_entries(consumer, &reply);
+        int r = consumer_read(consumer, false, held_us < block_us ? held_us : block_us, &entries,
+                              &count);
 
-        if (r)
-                return r;
-        count = list_entries(consumer, &reply, &entries);
-        return count ? work(consumer, entries, count) : 0;
+        return r == 0 && count ? consumer_work_out(consumer, entries, count) : r;
 }
 
 /* ---- the fibers */
@@ -238,6 +251,8 @@ static int round_once(struct cm_consumer *consumer)
         if (r == 0)
                 r = read_and_work(consumer);
         if (r == 0)
+                r = consumer_held_work(consumer);
+        if (r == 0)
                 r = prune(consumer);
         cm_arena_reset(&consumer->arena);
         return r;
@@ -258,6 +273,7 @@ static void work_fiber(void *arg)
                         break;
         }
         consumer->is_stopping = true;
+        consumer_held_end(consumer);
         cm_progress_idle(consumer->config.progress);
         consumer->fiber = NULL;
         consumer->fibers--;
@@ -272,7 +288,7 @@ static void heartbeat_fiber(void *arg)
                 consumer_limit(consumer->config.lease_us / 3);
                 (void)!cm_cond_wait(&consumer->stopped);
                 consumer_limit(consumer->config.lease_us);
-                if (consumer->work_count)
+                if (consumer->work_count || consumer->held.count)
                         consumer_group_keep_alive(consumer);
         }
         consumer->fibers--;
@@ -298,6 +314,7 @@ static void name_things(struct cm_consumer *consumer)
                 if (consumer_stream_find(consumer, cm_str_from(it->stream)))
                         continue;
                 CM_ASSERT(consumer->stream_count < CONSUMER_MAX_STREAMS);
+                stream->delay_us = it->delay_us;
                 stream->name = cm_str_from(it->stream);
                 stream->key = key_events(&consumer->names, stream->name);
                 consumer->stream_count++;
@@ -349,6 +366,7 @@ static void consumer_free(struct cm_consumer **consumer)
 
         cm_redis_free(&it->reader);
         cm_arena_deinit(&it->attempt);
+        cm_arena_deinit(&it->held.arena);
         cm_arena_deinit(&it->arena);
         cm_arena_deinit(&it->names);
         cm_free(it);
@@ -369,6 +387,8 @@ int cm_consumer_start(struct cm_loop *loop, const struct cm_consumer_config *con
         cm_cond_init(&consumer->stopped);
         cm_arena_init(&consumer->names, 1024);
         cm_arena_init(&consumer->arena, ARENA_BLOCK);
+        cm_arena_init(&consumer->held.arena, ARENA_BLOCK);
+        consumer->reading = &consumer->arena;
         cm_arena_init(&consumer->attempt, ARENA_BLOCK);
         name_things(consumer);
         r = cm_redis_new(loop, &(struct cm_redis_config){ .url = config->redis_url },

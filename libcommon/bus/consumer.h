@@ -51,6 +51,11 @@ struct cm_subscription {
         const struct cm_schema *schema; /* of data */
         cm_event_handler *handle;
         cm_event_batch_handler *handle_batch; /* may be NULL. Types that share it go together */
+        bool is_repeatable; /* handling a fact again is harmless: documents keep no inbox entry of
+                               it. Tables do */
+        int64_t delay_us;   /* a fact is handled when it is so old, with what gathered meanwhile; by
+                               one that is taken over or comes after a gap perhaps sooner. The same
+                               for all of a stream */
 };
 /* A table of subscriptions ends with stream NULL. */
 

@@ -44,13 +44,18 @@ static int documents_open(struct cm_consumer *consumer, struct cm_str stream)
         return r == CM_MONGO_DUPLICATE ? 0 : r;
 }
 
+static bool is_kept(const struct consumer_entry *entry)
+{
+        return entry->fate == ENTRY_EFFECT && !entry->subscription->is_repeatable;
+}
+
 static size_t effects(struct cm_consumer *consumer, const struct consumer_entry *entries,
                       size_t count, struct cm_str *ids)
 {
         size_t found = 0;
 
         for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_EFFECT)
+                if (is_kept(&entries[i]))
                         ids[found++] = entry_id(&consumer->attempt, &entries[i].event);
         return found;
 }
@@ -149,7 +154,7 @@ static int documents_commit(struct cm_consumer *consumer, struct cm_pg_tx **tx C
         int r;
 
         for (size_t i = 0; i < count; i++)
-                if (entries[i].fate == ENTRY_EFFECT && entries[i].is_new)
+                if (is_kept(&entries[i]) && entries[i].is_new)
                         entered[found++] = (struct inbox_entry){
                                 .id = entry_id(arena, &entries[i].event),
                                 .received_at = cm_now(&cm_clock_system),

@@ -107,10 +107,39 @@ static const struct cm_subscription subscriptions[] = {
         { 0 },
 };
 
-static void start_consumer(enum cm_consumer_fault fault)
+/* Whose facts are handled late, and without an entry in the inbox. */
+#define DELAY_US (300 * CM_MILLISECOND)
+static int batches;
+static cm_time youngest_age;
+
+static int handle_late(struct cm_delivery *deliveries, const void *const *facts CM_UNUSED,
+                       size_t count)
+{
+        cm_time now = cm_now(&cm_clock_system);
+
+        batches++;
+        handled += (int)count;
+        for (size_t i = 0; i < count; i++)
+                if (now - deliveries[i].event->time < youngest_age)
+                        youngest_age = now - deliveries[i].event->time;
+        return 0;
+}
+
+static int handle_late_one(struct cm_delivery *delivery, const void *fact)
+{
+        return handle_late(delivery, &fact, 1);
+}
+
+static const struct cm_subscription late_subscriptions[] = {
+        { "things", "thing.changed.v1", &position_range_schema, handle_late_one, handle_late,
+          .is_repeatable = true, .delay_us = DELAY_US },
+        { 0 },
+};
+
+static void start_reading(const struct cm_subscription *subscribed, enum cm_consumer_fault fault)
 {
         const struct cm_consumer_config config = { .group = "reader",
-                                                   .subscriptions = subscriptions,
+                                                   .subscriptions = subscribed,
                                                    .inbox = &cm_inbox_documents,
                                                    .mongo = mongo,
                                                    .redis = redis,
@@ -119,6 +148,11 @@ static void start_consumer(enum cm_consumer_fault fault)
                                                    .fault = fault };
 
         assert_int_equal(cm_consumer_start(loop, &config, &consumer), 0);
+}
+
+static void start_consumer(enum cm_consumer_fault fault)
+{
+        start_reading(subscriptions, fault);
 }
 
 static void start_relay(void)
@@ -253,6 +287,50 @@ static void what_makes_no_sense_goes_aside(void)
         stop_all();
 }
 
+/* They gather until the youngest is old enough, are acknowledged, and leave nothing behind. */
+static void delayed_facts_gather(void)
+{
+        int64_t before, entries;
+
+        test_mongo_await(mongo, true);
+        before = position_of_stream();
+        entries = count_inbox();
+        handled = batches = 0;
+        youngest_age = CM_MINUTE;
+        start_relay();
+        start_reading(late_subscriptions, CM_FAULT_NONE);
+        for (int64_t i = 1; i <= 20; i++)
+                change(100 + i);
+        await_position(before + 20);
+        assert_in_range(handled, 20, 21); /* one that a dead process left may come along */
+        assert_in_range(batches, 1, 5);
+        assert_true(youngest_age >= DELAY_US);
+        assert_int_equal(count_inbox(), entries);
+        stop_all();
+}
+
+/* What was held when the consumer ended was done then, or comes again: nothing is lost. */
+static void a_stop_loses_no_delayed_fact(void)
+{
+        int64_t before, length;
+
+        test_mongo_await(mongo, true);
+        before = position_of_stream();
+        handled = 0;
+        start_relay();
+        start_reading(late_subscriptions, CM_FAULT_NONE);
+        length = number_of("XLEN", "s1:events:things");
+        change(121);
+        while (number_of("XLEN", "s1:events:things") == length)
+                assert_int_equal(cm_fiber_sleep(5 * CM_MILLISECOND), 0);
+        cm_consumer_stop(&consumer);
+        start_reading(late_subscriptions, CM_FAULT_NONE);
+        change(122);
+        await_position(before + 2);
+        assert_int_equal(handled, 2);
+        stop_all();
+}
+
 /* ---- a process that dies at the worst places */
 
 static void open_here(void)
@@ -358,6 +436,8 @@ IN_FIBER(each_event_has_its_effect_once)
 IN_FIBER(a_lost_stream_repeats_nothing)
 IN_FIBER(a_failed_effect_is_tried_again)
 IN_FIBER(what_makes_no_sense_goes_aside)
+IN_FIBER(delayed_facts_gather)
+IN_FIBER(a_stop_loses_no_delayed_fact)
 
 static int setup(void **state CM_UNUSED)
 {
@@ -384,6 +464,8 @@ int main(void)
                 cmocka_unit_test(test_what_makes_no_sense_goes_aside),
                 cmocka_unit_test(test_death_before_the_inbox_repeats_the_effect),
                 cmocka_unit_test(test_death_before_the_acknowledgement_repeats_nothing),
+                cmocka_unit_test(test_delayed_facts_gather),
+                cmocka_unit_test(test_a_stop_loses_no_delayed_fact),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

@@ -55,7 +55,7 @@ static const char *parse_fault(int outcome)
 static bool parse(struct cm_consumer *consumer, struct consumer_entry *entry)
 {
         size_t count = entry->fields->count;
-        struct cm_str *texts = cm_arena_array(&consumer->arena, count, sizeof(*texts));
+        struct cm_str *texts = cm_arena_array(consumer->reading, count, sizeof(*texts));
         const char *what;
         int r;
 
@@ -82,12 +82,12 @@ static void decode(struct cm_consumer *consumer, struct consumer_entry *entry)
         const struct cm_schema *schema = entry->subscription->schema;
         struct cm_faults faults = { 0 };
 
-        entry->fact = cm_arena_alloc(&consumer->arena, schema->size);
-        if (cm_schema_decode(schema, entry->event.data, &consumer->arena, entry->fact, &faults) ==
+        entry->fact = cm_arena_alloc(consumer->reading, schema->size);
+        if (cm_schema_decode(schema, entry->event.data, consumer->reading, entry->fact, &faults) ==
             0)
                 return;
         consumer_entry_kill(entry, "schema",
-                            cm_arena_printf(&consumer->arena, "%.*s: %.*s",
+                            cm_arena_printf(consumer->reading, "%.*s: %.*s",
                                             CM_STR_ARG(faults.items[0].pointer),
                                             CM_STR_ARG(faults.items[0].detail)));
 }

@@ -274,22 +274,35 @@ void consumer_group_finish(struct cm_consumer *consumer, struct consumer_entry *
 
 /* ---- leases */
 
+static size_t list_ids(const struct consumer_entry *entries, size_t count, struct cm_str key,
+                       struct cm_str *ids)
+{
+        size_t found = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (entries[i].fate != ENTRY_LATER && cm_str_equal(entries[i].key, key))
+                        ids[found++] = entries[i].id;
+        return found;
+}
+
 static void keep_alive(struct cm_consumer *consumer, struct cm_arena *arena, struct cm_str key)
 {
-        struct cm_str *args = cm_arena_array(arena, consumer->work_count + 6, sizeof(*args));
+        const struct consumer_held *held = &consumer->held;
+        struct cm_str *args =
+                cm_arena_array(arena, consumer->work_count + held->count + 6, sizeof(*args));
         struct cm_redis_reply reply;
-        size_t used = 0;
+        size_t used = 0, head;
 
         args[used++] = CM_STR("XCLAIM");
         args[used++] = key;
         args[used++] = consumer->group;
         args[used++] = consumer->name;
         args[used++] = CM_STR("0");
-        for (size_t i = 0; i < consumer->work_count; i++)
-                if (consumer->work[i].fate != ENTRY_LATER &&
-                    cm_str_equal(consumer->work[i].key, key))
-                        args[used++] = consumer->work[i].id;
-        if (used == 5)
+        head = used;
+        used += list_ids(consumer->work, consumer->work_count, key, args + used);
+        if (consumer->work != held->entries || !consumer->work_count)
+                used += list_ids(held->entries, held->count, key, args + used);
+        if (used == head)
                 return;
         args[used++] = CM_STR("JUSTID");
         (void)!cm_redis_command(consumer->config.redis, arena, args, used, &reply);

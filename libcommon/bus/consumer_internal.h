@@ -18,6 +18,15 @@ struct consumer_stream {
         bool is_suspicious; /* a position was missing in between */
         bool has_moved;     /* something was committed since the last look */
         int64_t next_look_us;
+        int64_t delay_us; /* of its facts; 0: none */
+};
+
+/* Entries of streams with a delay: read, and held until they are old enough. */
+struct consumer_held {
+        struct cm_arena arena;
+        struct consumer_entry *entries;
+        size_t count;
+        int64_t due_us; /* then they are worked on, or the streams are read */
 };
 
 enum entry_fate {
@@ -51,6 +60,7 @@ struct cm_consumer {
         struct cm_redis *reader; /* blocks */
         struct cm_arena names;
         struct cm_arena arena;   /* of the batch */
+        struct cm_arena *reading; /* of what is being read: `arena`, or that of what is held */
         struct cm_arena attempt; /* of one transaction for it: a database that is away for hours is
                                     tried often */
         struct cm_str group;
@@ -62,6 +72,7 @@ struct cm_consumer {
 
         struct consumer_entry *work; /* what the heartbeat keeps alive */
         size_t work_count;
+        struct consumer_held held;
         bool has_groups;
         int64_t next_claim_us;
         int64_t next_prune_us;
@@ -77,7 +88,20 @@ struct consumer_stream *consumer_stream_find(struct cm_consumer *consumer, struc
 /* Sets the current fiber's deadline for one step. */
 void consumer_limit(int64_t duration_us);
 
-/* consumer_entry.c: what an entry is */
+/* consumer.c: reading and working. Suspend. */
+int consumer_read(struct cm_consumer *consumer, bool are_delayed, int64_t block_us,
+                  struct consumer_entry **entries_r, size_t *count_r) CM_MUST_CHECK;
+int consumer_work_out(struct cm_consumer *consumer, struct consumer_entry *entries,
+                      size_t count) CM_MUST_CHECK;
+
+/* consumer_held.c: streams whose facts have a delay. Suspends. */
+int consumer_held_work(struct cm_consumer *consumer) CM_MUST_CHECK;
+/* At the end nothing is handed to another replica that can be done now. */
+void consumer_held_end(struct cm_consumer *consumer);
+/* Microseconds until there is something to do. */
+int64_t consumer_held_wait_us(const struct cm_consumer *consumer);
+
+/* consumer_entry.c: what an entry is; in the arena `reading` */
 void consumer_entry_read(struct cm_consumer *consumer, struct cm_str key,
                          const struct cm_redis_reply *entry, int attempt,
                          struct consumer_entry *entry_r);

@@ -74,9 +74,10 @@ int cm_event_log_open(struct cm_event_logs *logs, const struct cm_uuid *id,
 int cm_event_log_claim(struct cm_event_logs *logs, const struct cm_uuid *id,
                        const struct cm_event_type *type, const void *value,
                        struct cm_event_log **log_r) CM_MUST_CHECK;
-/* Whether Redis or this worker has the log: nobody can claim it. Suspends. */
-int cm_event_log_is_begun(struct cm_event_logs *logs, const struct cm_uuid *id,
-                          bool *begun_r) CM_MUST_CHECK;
+/* Whether Redis or this worker has each of these logs: nobody can claim it. Suspends, once for all.
+ */
+int cm_event_log_are_begun(struct cm_event_logs *logs, const struct cm_uuid *ids, size_t count,
+                           bool *begun_r) CM_MUST_CHECK;
 /* `value` is of the type's schema. Ids count from 1. A last event is always taken, once. 0,
  * CM_EVENT_LOG_STOPPED or CM_EVENT_LOG_LOST (nothing was appended), -CM_E_TOO_LARGE. */
 int cm_event_log_append(struct cm_event_log *log, const struct cm_event_type *type,

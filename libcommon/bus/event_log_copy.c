@@ -265,27 +265,49 @@ int log_claim(struct cm_event_log *log, struct cm_arena *arena)
         return 0;
 }
 
-int cm_event_log_is_begun(struct cm_event_logs *logs, const struct cm_uuid *id, bool *begun_r)
+/* The logs that are not here are asked for in one flight. */
+static int ask_redis(struct cm_event_logs *logs, struct cm_arena *arena, const struct cm_uuid *ids,
+                     size_t count, bool *begun)
 {
         const struct cm_str service = cm_str_from(logs->config.service);
-        char id_text[CM_UUID_TEXT_SIZE];
-        struct cm_redis_reply reply;
-        struct cm_arena arena;
-        int r = 0;
+        struct cm_redis_command_line *lines = cm_arena_array(arena, count, sizeof(*lines));
+        struct cm_redis_reply *replies = cm_arena_array(arena, count, sizeof(*replies));
+        size_t asked = 0, next = 0;
+        int r;
 
-        *begun_r = cm_map_get(logs->by_id, cm_str_from(cm_uuid_format(id, id_text))) != NULL;
-        if (*begun_r)
-                return 0;
-        cm_arena_init(&arena, 512);
-        r = cm_redis_call(logs->config.redis, &arena, &reply, CM_STR("EXISTS"),
-                          key_event_log(&arena, service, id),
-                          key_event_log_lease(&arena, service, id), CM_STR_NONE);
-        if (r == CM_REDIS_REFUSED)
-                r = -CM_E_UNAVAILABLE;
-        else if (r == 0 && reply.kind != CM_REDIS_INTEGER)
-                r = -CM_E_PROTOCOL;
-        else if (r == 0)
-                *begun_r = reply.integer > 0;
+        for (size_t i = 0; i < count; i++) {
+                struct cm_str *args = cm_arena_array(arena, 3, sizeof(*args));
+
+                if (begun[i])
+                        continue;
+                args[0] = CM_STR("EXISTS");
+                args[1] = key_event_log(arena, service, &ids[i]);
+                args[2] = key_event_log_lease(arena, service, &ids[i]);
+                lines[asked++] = (struct cm_redis_command_line){ args, 3 };
+        }
+        r = asked ? cm_redis_flight(logs->config.redis, arena, lines, asked, replies) : 0;
+        for (size_t i = 0; i < count && r == 0; i++) {
+                if (begun[i])
+                        continue;
+                if (replies[next].kind != CM_REDIS_INTEGER)
+                        return -CM_E_UNAVAILABLE;
+                begun[i] = replies[next++].integer > 0;
+        }
+        return r;
+}
+
+int cm_event_log_are_begun(struct cm_event_logs *logs, const struct cm_uuid *ids, size_t count,
+                           bool *begun_r)
+{
+        char id_text[CM_UUID_TEXT_SIZE];
+        struct cm_arena arena;
+        int r;
+
+        for (size_t i = 0; i < count; i++)
+                begun_r[i] = cm_map_get(logs->by_id,
+                                        cm_str_from(cm_uuid_format(&ids[i], id_text))) != NULL;
+        cm_arena_init(&arena, 4096);
+        r = ask_redis(logs, &arena, ids, count, begun_r);
         cm_arena_deinit(&arena);
         return r;
 }

@@ -445,13 +445,13 @@ static void story_claim(void)
         struct cm_event_log *log, *other;
         bool begun = true;
 
-        assert_int_equal(cm_event_log_is_begun(a, &id, &begun), 0);
+        assert_int_equal(cm_event_log_are_begun(a, &id, 1, &begun), 0);
         assert_false(begun);
         assert_int_equal(claim(a, &id, &log), 0);
         assert_int_equal(claim(a, &id, &other), CM_EVENT_LOG_BEGUN);
         assert_int_equal(claim(b, &id, &other), CM_EVENT_LOG_BEGUN);
         assert_null(other);
-        assert_int_equal(cm_event_log_is_begun(b, &id, &begun), 0);
+        assert_int_equal(cm_event_log_are_begun(b, &id, 1, &begun), 0);
         assert_true(begun);
         say(log, &done, 2);
         cm_event_log_close(&log);

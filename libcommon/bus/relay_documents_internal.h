@@ -8,7 +8,7 @@
  * this. */
 
 #define RELAY_LOOK_US       (50 * CM_MILLISECOND)
-#define RELAY_GATHER_US     (10 * CM_MILLISECOND)
+#define RELAY_GATHER_US     (50 * CM_MILLISECOND)
 #define RELAY_MAX_DOCUMENTS 200 /* in one batch */
 
 struct hint {

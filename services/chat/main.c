@@ -14,7 +14,7 @@ static const struct cm_subscription subscriptions[] = {
         CM_USER_REF_SUBSCRIPTIONS,
         { STREAM_AUTH, EVENT_USER_ERASED, &user_erased_schema, chat_on_erased },
         { STREAM_CHAT, EVENT_MESSAGE_CREATED, &message_created_schema, chat_on_message,
-          chat_on_messages },
+          chat_on_messages, .is_repeatable = true, .delay_us = REVIVE_GRACE_US },
         { 0 },
 };
 

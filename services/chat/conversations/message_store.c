@@ -7,7 +7,8 @@
 #include "events.h"
 #include "turn.h"
 
-#define TRIES 64 /* lost races and full pages in a row */
+#define TRIES    64 /* lost races and full pages in a row */
+#define FRESH_US (10 * CM_SECOND)
 
 static struct cm_str uuid_text(struct cm_arena *arena, const struct cm_uuid *id)
 {
@@ -161,44 +162,44 @@ static int write_pair(struct chat *chat, struct cm_arena *arena, const struct me
         return r;
 }
 
-struct placing {
+struct looking_back {
         struct chat *chat;
         struct cm_arena *arena;
-        struct cm_uuid reply_id;
-        struct reply_document place;
-        int result;
+        struct cm_uuid conversation_id;
+        int64_t number;
+        struct message_page_document *page;
 };
 
-static void insert_place(void *arg)
+/* Without it the reply reads for itself. */
+static void look_back(void *arg)
 {
-        struct placing *it = arg;
+        struct looking_back *it = arg;
 
-        it->result = reply_place_insert(it->chat, it->arena, &it->reply_id, &it->place);
+        if (read_page(it->chat, it->arena, &it->conversation_id, it->number, it->page))
+                *it->page = (struct message_page_document){ .count = 0 };
 }
 
-/* The pair and where its reply is, at the same time. When somebody was faster the place leads to a
- * reply of another id, which is as if there were none. */
-static int write_both(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                      const struct cm_uuid *conversation_id, int64_t number,
-                      const struct message_page_document *page,
-                      const struct message_document pair[2], struct message_page_document *page_r)
+/* The page before is read meanwhile, when the reply will want it. */
+static int write_and_look_back(struct chat *chat, struct cm_arena *arena,
+                               const struct message_append *in,
+                               const struct cm_uuid *conversation_id, int64_t number,
+                               const struct message_page_document *page,
+                               const struct message_document pair[2], struct message_pages *pages_r)
 {
-        struct placing placing = { .chat = chat,
-                                   .arena = arena,
-                                   .reply_id = pair[1].id,
-                                   .place = { .user_id = in->conversation->user_id,
-                                              .conversation_id = *conversation_id,
-                                              .seq = pair[1].seq } };
+        struct looking_back back = { .chat = chat,
+                                     .arena = in->page_arena,
+                                     .conversation_id = *conversation_id,
+                                     .number = number - 1,
+                                     .page = &pages_r->before };
         struct cm_group group;
-        int r, joined;
+        int r;
 
         cm_group_init(&group);
-        r = cm_group_start(&group, "place of a reply", insert_place, &placing);
-        if (r)
-                return r;
-        r = write_pair(chat, arena, in, conversation_id, number, page, pair, page_r);
-        joined = cm_group_join(&group);
-        return r ? r : joined ? joined : placing.result;
+        if (in->page_arena && number > 0 && pair[0].seq % MESSAGES_A_PAGE < in->recent)
+                (void)!cm_group_start(&group, "page before", look_back, &back);
+        r = write_pair(chat, arena, in, conversation_id, number, page, pair, &pages_r->own);
+        (void)!cm_group_join(&group);
+        return r;
 }
 
 /* The key may be on the page before, too. 0 when it is new. */
@@ -235,7 +236,7 @@ static bool guess_page(const struct message_append *in, struct message_page_docu
 static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
                                const struct message_append *in, struct cm_uuid conversation_id,
                                bool may_guess, struct message_document *message_r,
-                               struct message_page_document *page_r)
+                               struct message_pages *pages_r)
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
 
@@ -263,7 +264,8 @@ static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
                         continue;
                 }
                 make_pair(in, number * MESSAGES_A_PAGE + page.count, pair);
-                r = write_both(chat, arena, in, &conversation_id, number, there, pair, page_r);
+                r = write_and_look_back(chat, arena, in, &conversation_id, number, there, pair,
+                                        pages_r);
                 if (r == 0)
                         *message_r = pair[0];
                 if (r <= 0)
@@ -273,22 +275,22 @@ static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
 }
 
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r, struct message_page_document *page_r)
+                         struct message_document *message_r, struct message_pages *pages_r)
 {
         struct cm_uuid conversation_id;
         struct turn turn;
         bool waited;
         int r;
 
-        *page_r = (struct message_page_document){ .count = 0 };
+        *pages_r = (struct message_pages){ .own = { .count = 0 } };
         (void)cm_uuid_parse(in->conversation->id, &conversation_id);
         if (in->is_refused) /* only looks */
                 return append_to_last_page(chat, arena, in, conversation_id, true, message_r,
-                                           page_r);
+                                           pages_r);
         r = turn_take(&turn, chat, &conversation_id, &waited);
         if (r)
                 return r;
-        r = append_to_last_page(chat, arena, in, conversation_id, !waited, message_r, page_r);
+        r = append_to_last_page(chat, arena, in, conversation_id, !waited, message_r, pages_r);
         turn_pass(&turn);
         return r;
 }
@@ -441,6 +443,39 @@ int reply_place_insert(struct chat *chat, struct cm_arena *arena, const struct c
         return r == CM_MONGO_DUPLICATE ? 0 : r > 0 ? -CM_E_DATABASE : r;
 }
 
+static bool is_placed(const struct cm_items *placed, struct cm_str id)
+{
+        const struct reply_document *documents = placed->items;
+
+        for (size_t i = 0; i < placed->count; i++)
+                if (cm_str_equal(documents[i].id, id))
+                        return true;
+        return false;
+}
+
+int reply_places_complete(struct chat *chat, struct cm_arena *arena,
+                          const struct cm_uuid *reply_ids, const struct reply_document *places,
+                          size_t count)
+{
+        static const struct cm_sort by_id[] = { { CM_FIELD(reply_document, id), false } };
+        const struct cm_mongo_page page = { by_id, 1, .limit = (int64_t)count };
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        struct cm_str *ids = cm_arena_array(arena, count + 1, sizeof(*ids));
+        struct cm_items placed = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < count; i++)
+                ids[i] = uuid_text(arena, &reply_ids[i]);
+        CM_FILTER_IN(&filter, reply_document, id, ids, count);
+        if (count)
+                r = cm_mongo_list(chat->mongo, &reply_collection, ids[0], &filter, &page, arena,
+                                  &placed, NULL);
+        for (size_t i = 0; i < count && r == 0; i++)
+                if (!is_placed(&placed, ids[i]))
+                        r = reply_place_insert(chat, arena, &reply_ids[i], &places[i]);
+        return r > 0 ? -CM_E_DATABASE : r;
+}
+
 int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
                      const struct cm_uuid *user_id, struct reply_document *place_r)
 {
@@ -448,6 +483,7 @@ int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_
         struct cm_str id = uuid_text(arena, reply_id);
         int r;
 
+        *place_r = (struct reply_document){ .seq = 0 };
         CM_FILTER_IS(&filter, reply_document, id, &id);
         r = cm_mongo_find(chat->mongo, &reply_collection, id, &filter, arena, place_r);
         if (r == CM_MONGO_NO_MATCH)
@@ -455,4 +491,26 @@ int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
         return cm_uuid_equal(&place_r->user_id, user_id) ? 0 : MESSAGE_NONE;
+}
+
+/* A UUID of version 7 begins with the time at which it was made. */
+static bool is_fresh(const struct cm_uuid *id)
+{
+        cm_time at = 0, age;
+
+        for (size_t i = 0; i < 6; i++)
+                at = at << 8 | id->bytes[i];
+        age = cm_now(&cm_clock_system) - at * CM_MILLISECOND;
+        return id->bytes[6] >> 4 == 7 && age > -FRESH_US && age < FRESH_US;
+}
+
+int reply_place_find_fresh(struct chat *chat, struct cm_arena *arena,
+                           const struct cm_uuid *reply_id, const struct cm_uuid *user_id,
+                           struct reply_document *place_r)
+{
+        int r = reply_place_find(chat, arena, reply_id, user_id, place_r);
+
+        if (r != MESSAGE_NONE || !is_fresh(reply_id) || place_r->seq)
+                return r;
+        return -CM_E_UNAVAILABLE;
 }

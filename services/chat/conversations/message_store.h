@@ -24,18 +24,26 @@ struct message_append {
                 *crisis;             /* crisis.detected goes with it, unless its level is none */
         bool is_refused;             /* unless it was said before under its key */
         struct cm_arena *page_arena; /* of page_r: what the reply reads may outlive the request */
+        int64_t recent; /* so many messages before it are wanted: with the page before, perhaps */
+};
+
+/* What a message stands behind, as its write has left it; a page that was not read has no messages.
+ */
+struct message_pages {
+        struct message_page_document own;
+        struct message_page_document before; /* a full one */
 };
 
 /*
- * Stores the message, its reply (streaming) and their events in one write, and at the same time
- * where the reply is. 0 or MESSAGE_REPEATED with the message as stored, whose reply_id and seq + 1
- * are the reply's; MESSAGE_KEY_REUSED. A key is known for at least 32 further messages. After 0
- * *page_r is the message's page as the write has left it, or has no messages: read it again. After
- * an error the message may be there, and its reply is taken up as that of a process that died.
+ * Stores the message, its reply (streaming) and their events in one write; where the reply is, is
+ * the caller's to store. 0 or MESSAGE_REPEATED with the message as stored, whose reply_id and seq +
+ * 1 are the reply's; MESSAGE_KEY_REUSED. A key is known for at least 32 further messages. After 0
+ * *pages_r has what was read on the way. After an error the message may be there, and its reply is
+ * taken up as that of a process that died.
  */
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
                          struct message_document *message_r,
-                         struct message_page_document *page_r) CM_MUST_CHECK;
+                         struct message_pages *pages_r) CM_MUST_CHECK;
 
 /* The message at a place; MESSAGE_NONE. */
 int message_store_find(struct chat *chat, struct cm_arena *arena,
@@ -63,5 +71,13 @@ int message_store_forget(struct chat *chat, struct cm_arena *arena,
 /* Where a reply is. MESSAGE_NONE: no such reply of this person. */
 int reply_place_insert(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
                        const struct reply_document *place) CM_MUST_CHECK;
+/* Those that are not there yet: one look at all. */
+int reply_places_complete(struct chat *chat, struct cm_arena *arena,
+                          const struct cm_uuid *reply_ids, const struct reply_document *places,
+                          size_t count) CM_MUST_CHECK;
 int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
                      const struct cm_uuid *user_id, struct reply_document *place_r) CM_MUST_CHECK;
+/* The same, and -CM_E_UNAVAILABLE for an id so young that its place may just be being stored. */
+int reply_place_find_fresh(struct chat *chat, struct cm_arena *arena,
+                           const struct cm_uuid *reply_id, const struct cm_uuid *user_id,
+                           struct reply_document *place_r) CM_MUST_CHECK;

@@ -160,15 +160,24 @@ static int answer(struct cm_request *request, const struct message_send_params *
         return cm_reply_json(request, 202, &sent_message_schema, &sent);
 }
 
-/* An earlier attempt has stored it. Where its reply is may have been left out. */
-static int answer_repeated(struct cm_request *request, const struct message_send_params *params,
-                           const struct message_document *message)
+/* Where its reply is. Who follows the reply from the beginning need not wait for it: the reply
+ * itself stores it then. */
+static int place(struct cm_request *request, const struct message_send_params *params,
+                 const struct message_document *message)
 {
         const struct reply_document place = { .user_id = cm_request_claims(request)->sub,
                                               .conversation_id = params->conversation_id,
                                               .seq = message->seq + 1 };
-        int r = reply_place_insert(cm_request_service(request), cm_request_arena(request),
-                                   &message->reply_id, &place);
+
+        return reply_place_insert(cm_request_service(request), cm_request_arena(request),
+                                  &message->reply_id, &place);
+}
+
+/* An earlier attempt has stored it. Where its reply is may have been left out. */
+static int answer_repeated(struct cm_request *request, const struct message_send_params *params,
+                           const struct message_document *message)
+{
+        int r = place(request, params, message);
 
         return r ? r : answer(request, params, message, true);
 }
@@ -192,7 +201,7 @@ static int store(struct cm_request *request, const struct message_send_params *p
         struct chat *chat = cm_request_service(request);
         struct conversation_document *conversation =
                 cm_arena_alloc(cm_request_arena(request), sizeof(*conversation));
-        struct message_page_document page;
+        struct message_pages pages;
         struct message_document stored;
         int r = find(request, &params->conversation_id, conversation);
 
@@ -202,15 +211,18 @@ static int store(struct cm_request *request, const struct message_send_params *p
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
         append->conversation = conversation;
         append->page_arena = *reply ? reply_arena(*reply) : NULL;
-        r = message_store_append(chat, cm_request_arena(request), append, &stored, &page);
+        append->recent = chat->settings->chat_recent;
+        r = message_store_append(chat, cm_request_arena(request), append, &stored, &pages);
         if (r == MESSAGE_KEY_REUSED)
                 return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
         if (r == MESSAGE_REFUSED)
                 return refuse_busy(request);
         if (r == MESSAGE_REPEATED)
                 return answer_repeated(request, params, &stored);
+        if (r == 0 && !wants_stream(request))
+                r = place(request, params, &stored);
         if (r == 0)
-                r = reply_begin(reply, conversation, &stored, &page);
+                r = reply_begin(reply, conversation, &stored, &pages, !wants_stream(request));
         return r ? r : answer(request, params, &stored, false);
 }
 

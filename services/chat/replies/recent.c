@@ -56,8 +56,9 @@ static void read_message(struct cm_arena *arena, const struct message_document *
 }
 
 int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
-                int64_t seq, const struct message_page_document *page, struct planner_input *input)
+                int64_t seq, const struct message_pages *pages, struct planner_input *input)
 {
+        const struct message_page_document *page = &pages->own;
         int64_t from = seq > chat->settings->chat_recent ? seq - chat->settings->chat_recent : 0;
         int64_t known = page->messages.count ? seq - seq % MESSAGES_A_PAGE : seq;
         int64_t first = from > known ? from : known; /* of those on the page */
@@ -66,7 +67,11 @@ int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid 
         size_t count = 0;
         int r = 0;
 
-        if (from < first)
+        if (from < first && first - from <= MESSAGES_A_PAGE && first % MESSAGES_A_PAGE == 0 &&
+            pages->before.messages.count == MESSAGES_A_PAGE) {
+                before = &pages->before.messages.items[MESSAGES_A_PAGE - (first - from)];
+                count = (size_t)(first - from);
+        } else if (from < first)
                 r = message_store_list(chat, arena, conversation_id, from, (size_t)(first - from),
                                        &before, &count);
         if (r)

@@ -87,6 +87,17 @@ static int await_message(struct reply *reply)
         return reply->stage == DROPPED ? -CM_E_CANCELLED : r;
 }
 
+/* Where it is, for those who come back to it. */
+static void place(void *arg)
+{
+        struct reply *reply = arg;
+        const struct reply_document place = { .user_id = reply->conversation.user_id,
+                                              .conversation_id = reply->conversation_id,
+                                              .seq = reply->out.seq };
+
+        reply->placed = reply_place_insert(reply->chat, &reply->arena, &reply->out.id, &place);
+}
+
 static void work(void *arg)
 {
         struct reply *reply = arg;
@@ -224,6 +235,8 @@ static void end(struct reply *reply)
         (void)cm_group_join(&group);
         if (reply->touched) /* the store was away, and may be back */
                 touch(reply);
+        if (reply->placed)
+                place(reply);
         say_end(reply, stored);
         count_end(reply, stored);
 }
@@ -237,16 +250,28 @@ static void await_decision(struct reply *reply)
                 (void)!cm_cond_wait(&reply->decided);
 }
 
+/* Stores where it is while the work goes on. */
+static void work_and_place(struct reply *reply)
+{
+        struct cm_group group;
+
+        cm_group_init(&group);
+        reply->result = cm_group_start(&group, "reply work", work, reply);
+        if (reply->result)
+                return;
+        while (reply->stage == PREPARED && cm_cond_wait(&reply->decided) == 0)
+                ;
+        if (reply->stage == BEGUN && reply->placed)
+                place(reply);
+        (void)cm_group_join(&group);
+}
+
 static void life(void *arg)
 {
         struct reply *reply = arg;
-        struct cm_group group;
 
         (void)cm_fiber_set_deadline(reply->started_us + reply->chat->settings->reply_timeout_us);
-        cm_group_init(&group);
-        reply->result = cm_group_start(&group, "reply work", work, reply);
-        if (reply->result == 0)
-                (void)cm_group_join(&group);
+        work_and_place(reply);
         await_decision(reply);
         if (reply->stage == BEGUN && cm_event_log_is_taken(reply->log))
                 cm_counter_add(&taken, 1); /* its place is another's to fill */
@@ -376,7 +401,8 @@ static void die_if_asked(void)
 #endif
 
 int reply_begin(struct reply **reply, const struct conversation_document *conversation,
-                const struct message_document *message, const struct message_page_document *page)
+                const struct message_document *message, const struct message_pages *pages,
+                bool is_placed)
 {
         struct reply *it = *reply;
         int r;
@@ -385,7 +411,8 @@ int reply_begin(struct reply **reply, const struct conversation_document *conver
         die_if_asked();
 #endif
         put(it, conversation, message);
-        it->page = *page;
+        it->pages = *pages;
+        it->placed = is_placed ? 0 : 1;
         r = cm_event_log_open(it->chat->logs, &message->reply_id, &it->log);
         if (r)
                 return r;

@@ -1,6 +1,7 @@
 #pragma once
 #include "analysis/analysis.h"
 #include "chat.h"
+#include "conversations/message_store.h"
 #include "schemas.h"
 
 /*
@@ -21,12 +22,13 @@ bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id
  */
 int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
                   const struct message_document *message, struct reply **reply_r) CM_MUST_CHECK;
-/* The message is stored: its reply goes on by itself, and *reply is NULL. -CM_E_OVERLOAD: nobody
- * makes it; it will be taken up, or count as interrupted. Does not suspend. */
+/* The message is stored: its reply goes on by itself, and *reply is NULL. is_placed: where it is,
+ * too; else it stores that itself. -CM_E_OVERLOAD: nobody makes it; it will be taken up, or count
+ * as interrupted. Does not suspend. */
 int reply_begin(struct reply **reply, const struct conversation_document *conversation,
-                const struct message_document *message,
-                const struct message_page_document *page) CM_MUST_CHECK;
-/* Where `page` of reply_begin() must be. */
+                const struct message_document *message, const struct message_pages *pages,
+                bool is_placed) CM_MUST_CHECK;
+/* Where `pages` of reply_begin() must be. */
 struct cm_arena *reply_arena(struct reply *reply);
 /* NULL is allowed. Sets *reply to NULL. Does not suspend. */
 void reply_drop(struct reply **reply);

@@ -17,12 +17,13 @@ struct reply {
         struct cm_event_log *log; /* NULL: it has not begun */
         struct conversation_document conversation;
         struct cm_uuid conversation_id;
-        struct message_document message;   /* what is answered */
-        struct message_page_document page; /* with the message, or without messages */
+        struct message_document message; /* what is answered */
+        struct message_pages pages;
         struct reply_context context;
         int64_t started_us;
         int result;            /* of the work */
         int touched;           /* whether the conversation knows */
+        int placed;            /* whether it is found by its id; 0: yes */
         struct cm_fiber *work; /* while it runs */
         int64_t stopped_us;    /* monotonic; 0: nobody asked */
         bool is_cut;           /* the worker ends */

@@ -203,7 +203,7 @@ static int converse(struct reply *reply, const struct analysis *analysis)
                                     .now = reply->message.created_at,
                                     .asked = reply->message.content };
         int r = recent_load(chat, &reply->arena, &reply->conversation_id, reply->message.seq,
-                            &reply->page, &input);
+                            &reply->pages, &input);
 
         if (r)
                 return r;

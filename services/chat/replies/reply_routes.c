@@ -77,8 +77,8 @@ int reply_follow_begun(struct cm_request *request, const struct cm_uuid *convers
 int reply_follow(struct cm_request *request, const struct reply_follow_params *params)
 {
         struct reply_document place;
-        int r = reply_place_find(cm_request_service(request), cm_request_arena(request),
-                                 &params->reply_id, &cm_request_claims(request)->sub, &place);
+        int r = reply_place_find_fresh(cm_request_service(request), cm_request_arena(request),
+                                       &params->reply_id, &cm_request_claims(request)->sub, &place);
 
         if (r)
                 return r < 0 ? r : cm_reply_not_found(request);
@@ -95,7 +95,7 @@ static int stop_unbegun(struct cm_request *request, const struct reply_document 
         cm_time now = cm_now(&cm_clock_system);
         struct message_document message;
         bool begun;
-        int r = cm_event_log_is_begun(chat->logs, reply_id, &begun);
+        int r = cm_event_log_are_begun(chat->logs, reply_id, 1, &begun);
 
         if (r || begun) /* who began it has died: whoever reads it next says so */
                 return r;
@@ -114,8 +114,8 @@ int reply_stop(struct cm_request *request, const struct reply_stop_params *param
 {
         struct chat *chat = cm_request_service(request);
         struct reply_document place;
-        int r = reply_place_find(chat, cm_request_arena(request), &params->reply_id,
-                                 &cm_request_claims(request)->sub, &place);
+        int r = reply_place_find_fresh(chat, cm_request_arena(request), &params->reply_id,
+                                       &cm_request_claims(request)->sub, &place);
 
         if (r)
                 return r < 0 ? r : cm_reply_not_found(request);

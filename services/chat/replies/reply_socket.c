@@ -54,7 +54,7 @@ static int say_unsubscribed(struct cm_websocket *socket, const struct cm_uuid *r
 static int find(struct subscription *it)
 {
         struct reply_document place;
-        int r = reply_place_find(it->chat, it->arena, it->reply_id, it->user_id, &place);
+        int r = reply_place_find_fresh(it->chat, it->arena, it->reply_id, it->user_id, &place);
 
         if (r)
                 return r;

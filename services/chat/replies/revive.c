@@ -9,12 +9,11 @@
 
 /*
  * The event of a message is stored in the same write as the message, so that after any death it
- * comes here, at least once. Almost always the reply has long begun by then: that costs one look at
- * Redis. Otherwise it is waited for, because its process may be about to begin it, or Redis has
- * only just come back and its copy is on the way.
+ * comes here, at least once. It comes when it is REVIVE_GRACE_US old, with all that were said
+ * meanwhile: by then almost every reply has long begun, and one look at Redis says so of all. Until
+ * then a process may be about to begin one, or Redis has only just come back and a copy is on the
+ * way.
  */
-#define GRACE_US CM_SECOND
-
 static struct cm_metric revived = CM_COUNTER("salus_chat_replies_revived_total",
                                              "Replies taken up because nobody had begun them");
 
@@ -25,7 +24,7 @@ bool revive_is_in_time(const struct chat *chat, cm_time said_at, cm_time now)
 
 bool revive_is_too_early(cm_time said_at, cm_time now)
 {
-        return now - said_at < GRACE_US;
+        return now - said_at < REVIVE_GRACE_US;
 }
 
 /* 0, or MESSAGE_NONE: nothing is to be made. */
@@ -77,52 +76,69 @@ int revive(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conv
 
 /* ---- the consumer */
 
-struct unbegun {
+struct said {
         const struct message_created *fact;
         const struct cm_uuid *user_id;
+        cm_time at;
 };
 
-static bool may_need_revival(const struct chat *chat, const struct cm_delivery *delivery,
-                             const struct message_created *fact)
+/* What was said to the companion. */
+static bool wants_reply(const struct message_created *fact)
 {
-        return fact->role == MESSAGE_ROLE_USER && fact->has_reply_id == CM_PRESENT &&
-               revive_is_in_time(chat, delivery->event->time, cm_now(&cm_clock_system));
+        return fact->role == MESSAGE_ROLE_USER && fact->has_reply_id == CM_PRESENT;
 }
 
-/* Leaves those that nobody has begun. */
-static int sift(struct chat *chat, struct unbegun *items, size_t *count)
+/* Leaves those that nobody has begun and that are not too old. */
+static int sift(struct chat *chat, struct cm_arena *arena, struct said *items, size_t *count)
 {
+        struct cm_uuid *ids = cm_arena_array(arena, *count + 1, sizeof(*ids));
+        bool *begun = cm_arena_array(arena, *count + 1, sizeof(*begun));
         size_t kept = 0;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < *count && r == 0; i++) {
-                bool begun = false;
-
-                r = cm_event_log_is_begun(chat->logs, &items[i].fact->reply_id, &begun);
-                if (!begun)
+        for (size_t i = 0; i < *count; i++)
+                ids[i] = items[i].fact->reply_id;
+        r = cm_event_log_are_begun(chat->logs, ids, *count, begun);
+        for (size_t i = 0; i < *count && r == 0; i++)
+                if (!begun[i] && revive_is_in_time(chat, items[i].at, cm_now(&cm_clock_system)))
                         items[kept++] = items[i];
-        }
         *count = kept;
         return r;
+}
+
+/* Of a reply whose process died as soon as it had begun nobody would know where it is. */
+static int complete_places(struct chat *chat, struct cm_arena *arena, const struct said *items,
+                           size_t count)
+{
+        struct cm_uuid *ids = cm_arena_array(arena, count + 1, sizeof(*ids));
+        struct reply_document *places = cm_arena_array(arena, count + 1, sizeof(*places));
+
+        for (size_t i = 0; i < count; i++) {
+                ids[i] = items[i].fact->reply_id;
+                places[i] = (struct reply_document){
+                        .user_id = *items[i].user_id,
+                        .conversation_id = items[i].fact->conversation_id,
+                        .seq = items[i].fact->seq + 1,
+                };
+        }
+        return reply_places_complete(chat, arena, ids, places, count);
 }
 
 int chat_on_messages(struct cm_delivery *deliveries, const void *const *facts, size_t count)
 {
         struct chat *chat = deliveries->service;
         struct cm_arena *arena = deliveries->arena;
-        struct unbegun *items = cm_arena_array(arena, count, sizeof(*items));
+        struct said *items = cm_arena_array(arena, count, sizeof(*items));
         size_t left = 0;
         int r;
 
         for (size_t i = 0; i < count; i++)
-                if (may_need_revival(chat, &deliveries[i], facts[i]))
-                        items[left++] = (struct unbegun){ facts[i], &deliveries[i].event->subject };
-        r = sift(chat, items, &left);
-        if (r || !left)
-                return r;
-        r = cm_fiber_sleep(GRACE_US);
+                if (wants_reply(facts[i]))
+                        items[left++] = (struct said){ facts[i], &deliveries[i].event->subject,
+                                                       deliveries[i].event->time };
+        r = complete_places(chat, arena, items, left);
         if (r == 0)
-                r = sift(chat, items, &left);
+                r = sift(chat, arena, items, &left);
         for (size_t i = 0; i < left && r == 0; i++)
                 r = revive(chat, arena, &items[i].fact->conversation_id, items[i].user_id,
                            items[i].fact->seq + 1);
