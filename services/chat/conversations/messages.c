@@ -193,16 +193,39 @@ static int refuse_busy(struct cm_request *request)
         return cm_reply_problem(request, &problem);
 }
 
-/* Stores it, in the conversation that is found meanwhile; its reply goes on where it was prepared.
- */
+/* Its reply is prepared while it is stored, and goes on by itself then. */
 static int store(struct cm_request *request, const struct message_send_params *params,
                  struct message_append *append, struct reply **reply)
 {
-        struct chat *chat = cm_request_service(request);
-        struct conversation_document *conversation =
-                cm_arena_alloc(cm_request_arena(request), sizeof(*conversation));
         struct message_pages pages;
         struct message_document stored;
+        bool is_followed = wants_stream(request);
+        int r;
+
+        append->page_arena = *reply ? reply_arena(*reply) : NULL;
+        r = message_store_append(cm_request_service(request), cm_request_arena(request), append,
+                                 &stored, &pages);
+        if (r == MESSAGE_KEY_REUSED)
+                return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
+        if (r == MESSAGE_REFUSED)
+                return refuse_busy(request);
+        if (r == MESSAGE_REPEATED)
+                return answer_repeated(request, params, &stored);
+        if (r == 0 && !is_followed)
+                r = place(request, params, &stored);
+        if (r == 0)
+                r = reply_begin(reply, append->conversation, &stored, &pages, !is_followed);
+        return r ? r : answer(request, params, &stored, false);
+}
+
+/* What others know is asked for behind the conversation, which the write waits for. */
+static int find_and_store(struct cm_request *request, const struct message_send_params *params,
+                          struct message_append *append, int64_t came_us)
+{
+        struct chat *chat = cm_request_service(request);
+        CM_CLEANUP(reply_drop) struct reply *reply = NULL;
+        struct conversation_document *conversation =
+                cm_arena_alloc(cm_request_arena(request), sizeof(*conversation));
         int r = find(request, &params->conversation_id, conversation);
 
         if (r)
@@ -210,30 +233,21 @@ static int store(struct cm_request *request, const struct message_send_params *p
         if (conversation->status != DOCUMENT_STATUS_ACTIVE)
                 return chat_problem(request, CM_CODE_CONFLICT, "this conversation is archived");
         append->conversation = conversation;
-        append->page_arena = *reply ? reply_arena(*reply) : NULL;
-        append->recent = chat->settings->chat_recent;
-        r = message_store_append(chat, cm_request_arena(request), append, &stored, &pages);
-        if (r == MESSAGE_KEY_REUSED)
-                return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
-        if (r == MESSAGE_REFUSED)
-                return refuse_busy(request);
-        if (r == MESSAGE_REPEATED)
-                return answer_repeated(request, params, &stored);
-        if (r == 0 && !wants_stream(request))
-                r = place(request, params, &stored);
-        if (r == 0)
-                r = reply_begin(reply, conversation, &stored, &pages, !wants_stream(request));
-        return r ? r : answer(request, params, &stored, false);
+        if (!reply_may_start(chat)) /* others have begun meanwhile */
+                return -CM_E_OVERLOAD;
+        if (!append->is_refused)
+                r = reply_prepare(chat, &conversation->user_id, &append->message, came_us, &reply);
+        return r ? r : store(request, params, append, &reply);
 }
 
 int message_send(struct cm_request *request, const struct message_send_params *params,
                  const struct message_input *in)
 {
         struct chat *chat = cm_request_service(request);
-        const struct cm_uuid *user_id = &cm_request_claims(request)->sub;
-        CM_CLEANUP(reply_drop) struct reply *reply = NULL;
+        int64_t came_us = cm_monotonic_us();
         struct analysis analysis;
-        struct message_append append = { .crisis = &analysis.crisis };
+        struct message_append append = { .crisis = &analysis.crisis,
+                                         .recent = chat->settings->chat_recent };
         int r = check_content(request, in);
 
         if (r == 0)
@@ -242,9 +256,7 @@ int message_send(struct cm_request *request, const struct message_send_params *p
                 return r < 0 ? r : 0;
         if (!reply_may_start(chat))
                 return -CM_E_OVERLOAD;
-        append.is_refused =
-                analysis.crisis.level == CHAT_CRISIS_NONE && reply_is_person_busy(chat, user_id);
-        if (!append.is_refused)
-                r = reply_prepare(chat, user_id, &append.message, &reply);
-        return r ? r : store(request, params, &append, &reply);
+        append.is_refused = analysis.crisis.level == CHAT_CRISIS_NONE &&
+                            reply_is_person_busy(chat, &cm_request_claims(request)->sub);
+        return find_and_store(request, params, &append, came_us);
 }

@@ -370,11 +370,13 @@ static void decide(struct reply *reply, enum stage stage)
 }
 
 int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
-                  const struct message_document *message, struct reply **reply_r)
+                  const struct message_document *message, int64_t came_us, struct reply **reply_r)
 {
         struct reply *reply = reply_new(chat, user_id, message);
-        int r = start_life(reply);
+        int r;
 
+        reply->started_us = came_us;
+        r = start_life(reply);
         *reply_r = r ? NULL : reply;
         return r;
 }

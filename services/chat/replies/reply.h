@@ -18,10 +18,12 @@ bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id
 /*
  * Makes a reply ready while its message is being stored: what others know of the person is asked
  * for already, but not a word is said before the message is there. It becomes a reply by
- * reply_begin() or is given up by reply_drop(). -CM_E_OVERLOAD. Does not suspend.
+ * reply_begin() or is given up by reply_drop(). came_us: when the message came, monotonic.
+ * -CM_E_OVERLOAD. Does not suspend.
  */
 int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
-                  const struct message_document *message, struct reply **reply_r) CM_MUST_CHECK;
+                  const struct message_document *message, int64_t came_us,
+                  struct reply **reply_r) CM_MUST_CHECK;
 /* The message is stored: its reply goes on by itself, and *reply is NULL. is_placed: where it is,
  * too; else it stores that itself. -CM_E_OVERLOAD: nobody makes it; it will be taken up, or count
  * as interrupted. Does not suspend. */
