@@ -273,6 +273,8 @@ def test_the_answer_itself_is_the_stream(talker):
         events = streams.parse("".join(answer.iter_text()))
     assert events[0].type == "started" and events[-1].type == "done"
     assert messages(person, conversation)[1]["content"] == streams.text_of(events)
+    again = streams.read(person.chat, f"/v1/replies/{events[0].data['reply_id']}/stream")
+    assert [event.raw for event in again] == [event.raw for event in events], "it is found by its id, too"
 
 
 def test_nobody_follows_and_the_reply_is_there(talker):
@@ -382,6 +384,17 @@ def test_more_than_a_page(talker):
     assert [message["seq"] for message in found] == list(range(70))
     assert [message["content"] for message in found if message["role"] == "user"] == [f"hello {n}" for n in range(35)]
     assert [message["seq"] for message in messages(person, conversation, from_seq=66)] == [66, 67, 68, 69]
+
+
+def test_the_page_before_is_known(talker):
+    person = talker()
+    conversation = begin(person)
+    for _ in range(31):
+        send(person, conversation, "hello")
+    assert say(person, conversation, "I took my meds").message["seq"] == 62
+    assert "2 mg" in say(person, conversation, "no, 2 mg").text
+    (entry,) = person.health.get("/v1/health-events").json()["items"]
+    assert entry["status"] == "amended" and entry["event_data"]["dose"] == {"value": 2, "unit": "mg"}
 
 
 @pytest.mark.parametrize(("content", "status", "pointer"), [
