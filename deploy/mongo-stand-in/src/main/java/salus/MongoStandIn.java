@@ -4,11 +4,15 @@ import de.bwaldvogel.mongo.MongoCollection;
 import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.backend.CollectionOptions;
+import de.bwaldvogel.mongo.backend.Index;
+import de.bwaldvogel.mongo.backend.IndexKey;
+import de.bwaldvogel.mongo.backend.KeyValue;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.net.InetSocketAddress;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -61,7 +65,15 @@ public final class MongoStandIn extends H2Backend {
       super(name, getMvStore(), getCursorRegistry());
     }
 
-    /** As its own, names of maps included, but for what the two classes say. */
+    @Override
+    protected Index<Object> openOrCreateUniqueIndex(String collection, String index, List<IndexKey> keys,
+        boolean sparse) {
+      String name = getFullCollectionNamespace(collection) + "._keys_" + index;
+      return new KeyIndex(getMvStore().openMap(name, new MVMap.Builder<KeyValue, Object>().keyType(new KeyType())),
+          index, keys, sparse);
+    }
+
+    /** As its own, names of maps included, but for what their classes say. */
     @Override
     protected MongoCollection<Object> openOrCreateCollection(String name, CollectionOptions options) {
       String full = getFullCollectionNamespace(name);
