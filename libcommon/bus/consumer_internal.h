@@ -59,10 +59,10 @@ struct cm_consumer {
         struct cm_consumer_config config;
         struct cm_redis *reader; /* blocks */
         struct cm_arena names;
-        struct cm_arena arena;   /* of the batch */
+        struct cm_arena arena;    /* of the batch */
         struct cm_arena *reading; /* of what is being read: `arena`, or that of what is held */
-        struct cm_arena attempt; /* of one transaction for it: a database that is away for hours is
-                                    tried often */
+        struct cm_arena attempt;  /* of one transaction for it: a database that is away for hours is
+                                     tried often */
         struct cm_str group;
         struct cm_str name; /* of this process start */
         struct cm_str redelivery;

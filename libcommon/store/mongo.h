@@ -115,7 +115,8 @@ struct cm_mongo_change {
 int cm_mongo_update_each(struct cm_mongo *mongo, const struct cm_collection *collection,
                          struct cm_str key, const struct cm_mongo_change *changes, size_t count,
                          enum cm_mongo_write kind, bool *refused_r) CM_MUST_CHECK;
-/* As cm_mongo_update(), and *out is the document afterwards; also CM_MONGO_QUARANTINED (it was changed). */
+/* As cm_mongo_update(), and *out is the document afterwards; also CM_MONGO_QUARANTINED (it was
+ * changed). */
 int cm_mongo_modify(struct cm_mongo *mongo, const struct cm_collection *collection,
                     struct cm_str key, const struct cm_filter *filter,
                     const struct cm_update *update, enum cm_mongo_write kind,
