@@ -6,6 +6,7 @@ import json
 import socket
 import time
 import uuid
+import zoneinfo
 
 import pytest
 from support import client
@@ -430,6 +431,39 @@ def test_what_a_day_says(patient):
     assert "mood" not in summary
     assert {c["event_type"]: c["count"] for c in summary["counts"]} == {"vital": 6}
     problem(person.health.get("/v1/days/2026-02-30/summary"), 400, None, "/path/date")
+
+
+def test_days_in_a_row_and_points(patient):
+    """Of what the person recorded; devices alone keep no streak, and what is voided never was."""
+    person = patient(time_zone="Asia/Jerusalem")
+    here = datetime.datetime.now(zoneinfo.ZoneInfo("Asia/Jerusalem"))
+
+    def progress() -> dict:
+        answer = person.health.get("/v1/days/progress")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def days_ago(days: int, event: dict) -> dict:
+        return record(person, {**event, "occurred_at": (here - datetime.timedelta(days=days)).isoformat(), "time_zone": "Asia/Jerusalem"})
+
+    nothing = {"days": 0, "current_streak": 0, "longest_streak": 0, "xp": 0}
+    first = progress()
+    assert {key: first[key] for key in nothing} == nothing and "last_day" not in first
+    assert first["user_id"] == person.id
+    days_ago(0, weight(70))
+    assert progress()["days"] == 0
+    for days in (1, 2, 3, 7, 7):
+        days_ago(days, MOOD)
+    some = progress()
+    assert (some["days"], some["current_streak"], some["longest_streak"], some["xp"]) == (4, 3, 3, 40)
+    assert some["last_day"] == (here.date() - datetime.timedelta(days=1)).isoformat()
+    today = days_ago(0, MOOD)
+    assert (progress()["current_streak"], progress()["xp"]) == (4, 50)
+    person.health.post(f"/v1/health-events/{today['id']}/void", json={"reason": "x"})
+    assert (progress()["current_streak"], progress()["xp"]) == (3, 40)
+    days_ago(4, MOOD)
+    assert (progress()["current_streak"], progress()["longest_streak"]) == (4, 4)
+    assert patient().health.get("/v1/days/progress").json()["days"] == 0
 
 
 # ---- latest vitals, health data, preferences

@@ -129,6 +129,11 @@ int event_store_latest_vitals(struct event_store *store, struct cm_arena *arena,
 int event_store_days(struct event_store *store, struct cm_arena *arena, const struct cm_uuid *user,
                      cm_date from, cm_date to, struct event_list *list_r) CM_MUST_CHECK;
 
+/* Days on which the person recorded something themselves, anything but vitals; newest first. */
+int event_store_own_days(struct event_store *store, struct cm_arena *arena,
+                         const struct cm_uuid *user, cm_date **days_r,
+                         size_t *count_r) CM_MUST_CHECK;
+
 /* ---- imports */
 
 /* An event that an import found. Its id is made from its source's identity (version 8: 48 bits of

@@ -236,3 +236,36 @@ int event_store_days(struct event_store *store, struct cm_arena *arena, const st
         cm_pg_put_time(&params, (to + 2) * CM_DAY);
         return query_list(store, arena, user, &days_statement, &params, list_r);
 }
+
+/* By the index of types, so vitals, which are many, are not read. */
+_Static_assert(HEALTH_EVENT_TYPE_NOTE == 8, "all types are asked for");
+static const struct cm_pg_statement own_days_statement = {
+        .name = "event_own_days",
+        .sql = "SELECT DISTINCT local_date FROM health_events e WHERE user_id = $1::uuid"
+               " AND event_type = ANY ($2::int2[]) AND status <> 3 AND " IS_CURRENT
+               " ORDER BY local_date DESC",
+};
+
+int event_store_own_days(struct event_store *store, struct cm_arena *arena,
+                         const struct cm_uuid *user, cm_date **days_r, size_t *count_r)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result result = { 0 };
+        const struct cm_pg_scope scope = { user, 1, NULL };
+        int r;
+
+        cm_pg_put_uuid(&params, user);
+        cm_pg_array_begin(&params, CM_PG_INT2_ARRAY);
+        for (int type = 1; type <= HEALTH_EVENT_TYPE_NOTE; type++)
+                if (type != HEALTH_EVENT_TYPE_VITAL)
+                        cm_pg_array_int(&params, type);
+        cm_pg_array_end(&params);
+        r = cm_pg_query(store->pg, &scope, &own_days_statement, &params, &result);
+        if (r)
+                return r;
+        *count_r = (size_t)result.rows;
+        *days_r = cm_arena_array(arena, *count_r + 1, sizeof(**days_r));
+        for (int i = 0; i < result.rows; i++)
+                (*days_r)[i] = cm_pg_date(&result, i, 0);
+        return 0;
+}
