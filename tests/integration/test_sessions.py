@@ -171,6 +171,33 @@ def test_theft_is_found_out_once_and_written_down(auth, person, stack):
     assert rows == [("done", None, False)] * 2 + [("refused", "token_reused", True)] * 3
 
 
+def test_the_end_and_the_mail_are_one_transaction(private_stack):
+    """As long as its owner cannot be told, nothing is done and nothing written; then the same token does all of it."""
+    auth = private_stack.daemon("auth")
+    somebody = client.register(auth.url)
+    session = somebody.tokens["session_id"]
+
+    def traces() -> list[tuple]:
+        ended = private_stack.postgres.rows("salus_auth", "SELECT ended_reason FROM sessions WHERE id = %s", session)
+        refused = private_stack.postgres.rows("salus_auth", "SELECT reason FROM audit_log WHERE target = %s AND outcome = 'refused'", session)
+        mails = private_stack.postgres.rows("salus_auth", "SELECT 'mail' FROM outbox WHERE payload LIKE %s AND payload LIKE %s",
+                                            f"%{somebody.id}%", "%session_stolen%")
+        return ended + refused + mails
+
+    with Api(auth.url) as api:
+        tokens = [somebody.tokens["refresh_token"]]
+        for _ in range(2):
+            tokens.append(refresh(api, tokens[-1]).json()["refresh_token"])
+        with private_stack.postgres.connect("salus_auth") as database:
+            database.execute("REVOKE INSERT ON outbox FROM salus_auth")
+        assert refresh(api, tokens[0]).status_code in (500, 503)
+        assert traces() == [(None,)]
+        with private_stack.postgres.connect("salus_auth") as database:
+            database.execute("GRANT INSERT ON outbox TO salus_auth")
+        problem(refresh(api, tokens[0]), 401, "token_reused")
+    assert traces() == [(2,), ("token_reused",), ("mail",)]
+
+
 # ---- races
 
 def test_a_race_leaves_one_chain(private_stack, rounds):

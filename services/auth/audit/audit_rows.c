@@ -78,6 +78,22 @@ void audit_proof(struct cm_request *request, const struct cm_uuid *user_id, cons
         cm_audit_params(request, &entry, params);
 }
 
+void audit_refresh_refused(struct cm_request *request, const struct cm_uuid *user_id,
+                           const struct cm_uuid *session_id, const char *reason,
+                           struct cm_pg_params *params)
+{
+        const struct cm_audit_entry entry = {
+                .user = user_id,
+                .action = "session.refresh",
+                .target = target(request, session_id),
+                .outcome = "refused",
+                .method = "refresh",
+                .reason = reason,
+        };
+
+        cm_audit_params(request, &entry, params);
+}
+
 void audit_code_mail(struct cm_request *request, const char *action, const struct cm_uuid *subject,
                      const char *reason, struct cm_pg_params *params)
 {

@@ -19,6 +19,10 @@ void audit_login(struct cm_request *request, const struct cm_uuid *user_id, cons
 /* A proof of who somebody is, beside the password of a login: `action` says which and what for. */
 void audit_proof(struct cm_request *request, const struct cm_uuid *user_id, const char *action,
                  const char *refusal, struct cm_pg_params *params);
+/* A refresh token that was used before. */
+void audit_refresh_refused(struct cm_request *request, const struct cm_uuid *user_id,
+                           const struct cm_uuid *session_id, const char *reason,
+                           struct cm_pg_params *params);
 /* Somebody asked for a code by mail; `reason` NULL: it is sent. */
 void audit_code_mail(struct cm_request *request, const char *action, const struct cm_uuid *subject,
                      const char *reason, struct cm_pg_params *params);

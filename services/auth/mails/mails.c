@@ -1,13 +1,11 @@
 #include "mails.h"
 
-#include "accounts/account_store.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "bus/outbox.h"
 #include "events.h"
 #include "service/contact.h"
 #include "sys/fiber.h"
-#include "sys/log.h"
 
 enum { PADDED_TO = 1024 }; /* so that the length tells nothing of what is sealed */
 #define NOTICE_LIFE_US (7 * CM_DAY)
@@ -121,30 +119,4 @@ int mails_tell(struct cm_request *request, struct cm_pg_tx *tx, const struct use
         security_notice(request, user, template, &params);
         r = cm_pg_tx_query(tx, &cm_outbox_insert, &params, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
-}
-
-static int notify(struct cm_request *request, const struct cm_uuid *user_id, int32_t template)
-{
-        struct auth *auth = cm_request_service(request);
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        struct user user;
-        int r;
-
-        if (!mails_are_possible(auth))
-                return 0;
-        r = account_store_read(auth->worker->pg, cm_request_arena(request), user_id, &user);
-        if (r)
-                return r == ACCOUNT_NOT_FOUND ? 0 : r;
-        security_notice(request, &user, template, &params);
-        r = cm_pg_query(auth->worker->pg, NULL, &cm_outbox_insert, &params, NULL);
-        return r > 0 ? -CM_E_DATABASE : r;
-}
-
-void mails_notify(struct cm_request *request, const struct cm_uuid *user_id, int32_t template)
-{
-        int r = notify(request, user_id, template);
-
-        if (r)
-                cm_log(CM_LOG_ERROR, "somebody is not told of what happened to their account",
-                       CM_F_UUID("user", *user_id), CM_F_ERROR(r));
 }

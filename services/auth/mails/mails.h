@@ -31,6 +31,3 @@ void mails_params(struct cm_request *request, const struct mail *mail, struct cm
  * others' transaction; nothing when mails are not possible. Suspends. */
 int mails_tell(struct cm_request *request, struct cm_pg_tx *tx, const struct user *user,
                int32_t template) CM_MUST_CHECK;
-/* The same after the fact, for who knows only whose account it is: a transaction of its own; what
- * goes wrong is logged. Nothing for an account that is not active. Suspends. */
-void mails_notify(struct cm_request *request, const struct cm_uuid *user_id, int32_t template);

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "service/audit.h"
 
-enum { MAX_ROWS = 64, ONCE_MORE = REFRESH_OVER + 1 };
+enum { MAX_ROWS = 64, ONCE_MORE = REFRESH_STOLEN + 1 };
 
 struct session_refresh {
         struct cm_pg_gather *gather;
@@ -32,6 +32,10 @@ struct row {
  * The row assignment is evaluated again on the newest version of the row when another refresh was
  * faster, so the outcome that is stored, returned and written into the audit log is the one that
  * holds under the row's lock. Sessions are locked in the order of their ids, by whoever refreshes.
+ *
+ * What is found stolen (5) is left as it is: its end, its audit row and the mail to its owner are
+ * one transaction (refresh_tokens.c). Whoever dies between has done nothing, and the same token is
+ * found stolen again.
  */
 static const struct cm_pg_statement session_refresh = {
         .name = "session_refresh",
@@ -39,8 +43,7 @@ static const struct cm_pg_statement session_refresh = {
         .by_index = true,
         .sql = "WITH presented AS ("
                " UPDATE sessions s SET (refresh_outcome, generation, previous_digest,"
-               "   current_digest, wrapped_child, rotated_at, last_used_at, idle_expires_at,"
-               "   ended_at, ended_reason) ="
+               "   current_digest, wrapped_child, rotated_at, last_used_at, idle_expires_at) ="
                " (SELECT o,"
                "   CASE o WHEN 1 THEN s.generation + 1 ELSE s.generation END,"
                "   CASE o WHEN 1 THEN s.current_digest ELSE s.previous_digest END,"
@@ -50,18 +53,18 @@ static const struct cm_pg_statement session_refresh = {
                "   CASE WHEN o <= 2 THEN now() ELSE s.last_used_at END,"
                "   CASE o WHEN 1 THEN least(now() + $11::int8 * interval '1 microsecond',"
                "                            s.expires_at)"
-               "          ELSE s.idle_expires_at END,"
-               "   CASE o WHEN 3 THEN coalesce(s.ended_at, now()) ELSE s.ended_at END,"
-               "   CASE o WHEN 3 THEN 2::smallint ELSE s.ended_reason END"
-               "  FROM (SELECT session_refresh_outcome(s, u.status, t.generation, t.digest,"
-               "               $10::int8 * interval '1 microsecond') AS o OFFSET 0) decided)"
+               "          ELSE s.idle_expires_at END"
+               "  FROM (SELECT CASE WHEN f = 3 AND s.ended_at IS NULL THEN 5::smallint ELSE f END "
+               "AS o"
+               "        FROM (SELECT session_refresh_outcome(s, u.status, t.generation, t.digest,"
+               "               $10::int8 * interval '1 microsecond') AS f OFFSET 0) found OFFSET 0)"
+               "   decided)"
                " FROM unnest($1::int4[], $2::uuid[], $3::int4[], $4::bytea[], $5::bytea[],"
                "   $6::bytea[], $7::timestamptz[], $8::text[], $9::text[], $12::text[])"
                "   AS t(place, id, generation, digest, child, wrapped, at, ip, agent, request_id),"
                "  users u WHERE s.id = t.id AND u.id = s.user_id"
                " RETURNING t.place, s.id, s.refresh_outcome AS o, s.user_id, u.tenant_id,"
-               "   u.user_type, s.wrapped_child, s.idle_expires_at, s.ended_at = now() AS "
-               "ended_now,"
+               "   u.user_type, s.wrapped_child, s.idle_expires_at,"
                "   u.password_must_change, t.at, t.ip, t.agent, t.request_id"
                "), logged AS ("
                " INSERT INTO audit_log (actor, user_id, action, target, outcome, method, reason,"
@@ -70,9 +73,9 @@ static const struct cm_pg_statement session_refresh = {
                "   CASE WHEN o <= 2 THEN 'done' ELSE 'refused' END, 'refresh',"
                "   CASE o WHEN 2 THEN 'same_child' WHEN 3 THEN 'token_reused'"
                "          WHEN 4 THEN 'session_over' END,"
-               "   at, ip, agent, request_id FROM presented)"
+               "   at, ip, agent, request_id FROM presented WHERE o <= 4)"
                " SELECT place, o, user_id, tenant_id, user_type, wrapped_child, idle_expires_at,"
-               "   coalesce(ended_now, false), password_must_change FROM presented",
+               "   password_must_change FROM presented",
 };
 
 /* ---- the statement's parameters */
@@ -158,8 +161,7 @@ static int read_refresh(const struct cm_pg_result *rows, int at, struct refresh_
         if (wrapped.len == sizeof(result_r->wrapped_child))
                 memcpy(result_r->wrapped_child, wrapped.data, wrapped.len);
         result_r->idle_expires_at = cm_pg_time(rows, at, 6);
-        result_r->ended_now = cm_pg_bool(rows, at, 7);
-        result_r->must_change = cm_pg_bool(rows, at, 8);
+        result_r->must_change = cm_pg_bool(rows, at, 7);
         return (int)cm_pg_int(rows, at, 1);
 }
 
@@ -228,4 +230,36 @@ int session_refresh_present(struct session_refresh *refresh, struct cm_request *
         if (r)
                 return r < 0 ? r : -CM_E_DATABASE;
         return row.outcome;
+}
+
+/* ---- the end of a stolen one */
+
+static const struct cm_pg_statement session_stolen = {
+        .name = "session_stolen",
+        .writes = true,
+        .sql = "UPDATE sessions SET ended_at = now(), ended_reason = 2, refresh_outcome = 3"
+               " WHERE id = $1::uuid AND ended_at IS NULL RETURNING 1",
+};
+
+static const struct cm_pg_statement session_ended_by = {
+        .name = "session_ended_by",
+        .sql = "SELECT ended_reason FROM sessions WHERE id = $1::uuid",
+};
+
+int session_store_stolen(struct cm_pg_tx *tx, const struct cm_uuid *session_id)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result ended = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result before = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, session_id);
+        r = cm_pg_tx_query(tx, &session_stolen, &params, &ended);
+        if (!r && !ended.rows)
+                r = cm_pg_tx_query(tx, &session_ended_by, &params, &before);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        if (ended.rows)
+                return 0;
+        return before.rows && cm_pg_int(&before, 0, 0) == 2 ? REFRESH_REUSED : REFRESH_OVER;
 }

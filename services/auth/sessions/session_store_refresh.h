@@ -13,8 +13,9 @@
 enum refresh_outcome {
         REFRESH_ROTATED = 1,
         REFRESH_SAME_CHILD,
-        REFRESH_REUSED, /* the family has been ended */
+        REFRESH_REUSED, /* the family was ended before for it */
         REFRESH_OVER,   /* session ended or expired, account not active */
+        REFRESH_STOLEN, /* reused, and nothing has been done about it: session_store_stolen() */
 };
 
 struct refresh_attempt {
@@ -29,7 +30,6 @@ struct refresh_result {
         uint8_t wrapped_child[32];
         cm_time idle_expires_at;
         bool must_change; /* its account may do nothing but choose a password */
-        bool ended_now;   /* this very use found the theft out */
 };
 
 struct session_refresh; /* one a worker */
@@ -40,9 +40,14 @@ void session_refresh_free(struct session_refresh **refresh);
 /*
  * Presents a refresh token. One statement decides under the row's lock and writes the audit row; it
  * is durable when this returns, and of many that present the same token exactly one gets
- * REFRESH_ROTATED. Suspends. Returns an enum refresh_outcome or an error; *result_r is filled
- * unless the session does not exist.
+ * REFRESH_ROTATED. With REFRESH_STOLEN nothing was written: that takes a transaction with a mail.
+ * Suspends. Returns an enum refresh_outcome or an error; *result_r is filled unless the session
+ * does not exist.
  */
 int session_refresh_present(struct session_refresh *refresh, struct cm_request *request,
                             const struct refresh_attempt *attempt,
                             struct refresh_result *result_r) CM_MUST_CHECK;
+
+/* In a transaction of the service: ends the session of a stolen token. 0; or, somebody was faster,
+ * REFRESH_REUSED or REFRESH_OVER; or an error. */
+int session_store_stolen(struct cm_pg_tx *tx, const struct cm_uuid *session_id) CM_MUST_CHECK;
