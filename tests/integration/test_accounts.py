@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 
 import pytest
 from support.client import Api, in_parallel, log_in, new_email, problem, register, registration
@@ -57,6 +58,15 @@ def confirmed(api, box, **changes) -> dict:
     accepted(api.post("/v1/auth/register", json=body))
     assert verify(api, box(body["email"]).code()).status_code == 204
     return body
+
+
+def traces_of(stack, email: str, user_id: str) -> dict[str, int]:
+    """Tables of auth that have the address, as text or as bytes, or a code of this person."""
+    found = {"mailed_codes": stack.postgres.rows("salus_auth", "SELECT count(*) FROM mailed_codes WHERE subject = %s", user_id)[0][0]}
+    for (table,) in stack.postgres.rows("salus_auth", "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'"):
+        found[table] = found.get(table, 0) + stack.postgres.rows(
+            "salus_auth", f"SELECT count(*) FROM {table} t WHERE t::text LIKE ANY (%s)", [f"%{email}%", f"%{email.encode().hex()}%"])[0][0]
+    return {table: rows for table, rows in found.items() if rows}
 
 
 # ---- registration
@@ -369,6 +379,37 @@ def test_only_the_invited_register(by_invitation, admin, box):
         assert verify(api, box(email).code(2)).status_code == 204
         assert log_in(api, email).json()["user"]["user_type"] == "doctor"
         problem(api.post("/v1/auth/register", json=body), 403, "invitation_invalid")
+
+
+def test_the_address_of_who_is_erased_is_nowhere(api, admin, box, stack):
+    """Codes, registrations and invitations that wait, half a sign-in, a reply kept for a repeated request: all go with the account."""
+    def somebody() -> dict:
+        email = new_email("erased")
+        made = admin.post("/v1/admin/users", headers={"Idempotency-Key": uuid.uuid4().hex},
+                          json={"email": email, "user_type": "patient", "language": "en", "time_zone": "UTC"})
+        assert made.status_code == 201, made.text
+        assert reset(api, box(email).code()).status_code == 204
+        accepted(forgot(api, email))
+        accepted(api.post("/v1/auth/register", json=registration(email=email)))
+        invite(admin, email=email, language="en")
+        return log_in(api, email, OTHER).json()
+
+    signed_in, others = somebody(), somebody()
+    body, other = signed_in["user"], others["user"]
+    with stack.postgres.connect("salus_auth") as database:
+        for user in (signed_in["user"], others["user"]):
+            database.execute("INSERT INTO login_tickets (digest, user_id, password_hash, device_name, expires_at)"
+                             " VALUES (%s, %s, '', %s, now() + interval '1 hour')", [user["id"].encode(), user["id"], user["email"]])
+    before = traces_of(stack, body["email"], signed_in["user"]["id"])
+    assert before.keys() >= {"users", "mailed_codes", "registrations", "invitations", "login_tickets", "idempotency_key"}, before
+    waiting = stack.postgres.rows("salus_auth", "SELECT id FROM registrations WHERE email_key = %s", body["email"])
+    assert waiting
+    with Api(api.base_url, signed_in["access_token"]) as me:
+        assert me.request("DELETE", "/v1/me", json={"password": OTHER}).status_code == 204
+    assert traces_of(stack, body["email"], signed_in["user"]["id"]) == {}
+    assert stack.postgres.rows("salus_auth", "SELECT count(*) FROM mailed_codes WHERE subject = ANY (%s)",
+                               [row[0] for row in waiting]) == [(0,)]
+    assert traces_of(stack, other["email"], others["user"]["id"]).keys() >= before.keys(), "nobody else's are gone"
 
 
 def test_an_invitation_makes_one_account(by_invitation, admin, box):

@@ -195,6 +195,36 @@ def test_an_account_stands_for_somebody(admin, stack, auth, person):
     problem(somebody.auth.patch("/v1/me", content=json.dumps({"reference_id": whom}), headers=merge), 422, "invalid", "/reference_id")
 
 
+def test_a_phone_is_confirmed(admin, stack, auth, person):
+    """By whoever knows the number; admins are not shown it. Another number is not confirmed."""
+    somebody, merge = person(), {"Content-Type": "application/merge-patch+json"}
+    path = f"/v1/admin/users/{somebody.id}/phone-confirmation"
+    problem(admin.auth.post(path, json={"phone_number": "+972501234567"}), 409, "conflict")
+    assert "phone_confirmed_at" not in somebody.auth.patch("/v1/me", content=b'{"phone_number": "+972501234567"}', headers=merge).json()
+    problem(admin.auth.post(path, json={"phone_number": "+972501234568"}), 409, "conflict")
+    answer = admin.auth.post(path, json={"phone_number": "+972501234567", "reason": "we called"})
+    assert answer.status_code == 200 and "phone_number" not in answer.json()
+    assert answer.json()["phone_confirmed_at"] == somebody.auth.get("/v1/me").json()["phone_confirmed_at"]
+    assert admin.auth.post(path, json={"phone_number": "+972501234567"}).json() == answer.json(), "again changes nothing"
+    assert ("account.confirm_phone", "done", "we called", admin.id) in audit(stack, somebody.id)
+    assert "phone_confirmed_at" in somebody.auth.patch("/v1/me", content=b'{"display_name": "D."}', headers=merge).json()
+    changed = somebody.auth.patch("/v1/me", content=b'{"phone_number": "+972501234568"}', headers=merge).json()
+    assert changed["phone_number"] == "+972501234568" and "phone_confirmed_at" not in changed
+    assert "phone_confirmed_at" not in admin.auth.get(f"/v1/admin/users/{somebody.id}").json()
+
+
+def test_when_an_account_was_deleted(admin, auth, person):
+    somebody = person()
+    path, merge = f"/v1/admin/users/{somebody.id}", {"Content-Type": "application/merge-patch+json"}
+    somebody.auth.patch("/v1/me", content=b'{"phone_number": "+972501234567"}', headers=merge)
+    admin.auth.post(f"{path}/phone-confirmation", json={"phone_number": "+972501234567"})
+    assert "deleted_at" not in admin.auth.get(path).json()
+    assert somebody.auth.request("DELETE", "/v1/me", json={"password": PASSWORD}).status_code == 204
+    row = admin.auth.get(path).json()
+    assert row["status"] == "deleted" and row["deleted_at"] == row["updated_at"] and "phone_confirmed_at" not in row
+    problem(admin.auth.post(f"{path}/phone-confirmation", json={"phone_number": "+972501234567"}), 409, "conflict")
+
+
 def test_a_password_reset_can_be_forced(admin, stack, auth, person):
     somebody, facts = person(), stack.events("auth")
     answer = admin.auth.post(f"/v1/admin/users/{somebody.id}/password-reset")

@@ -52,7 +52,7 @@ def api(auth):
 @pytest.fixture
 def stored(stack):
     def read(email: str) -> dict | None:
-        columns = "id, password_hash, status, display_name, full_name, language, time_zone, created_at, email_verified_at"
+        columns = "id, password_hash, status, display_name, full_name, language, time_zone, created_at, email_verified_at, phone_number, phone_confirmed_at"
         rows = stack.postgres.rows("salus_auth", f"SELECT {columns} FROM users WHERE email_key = %s", email)
         return dict(zip(columns.split(", "), rows[0], strict=True)) if rows else None
     return read
@@ -63,7 +63,8 @@ def test_rows_of_supabase(auth, api, stack, stored, tmp_path, write):
     events = stack.events("auth")
     email, banned, bare = new_email(), new_email(), new_email()
     meta = {"name": 'Dana "D" לוי', "full_name": "Dana Levi", "locale": "he_IL", "timezone": "Asia/Jerusalem"}
-    rows = [exports.row(email, BCRYPT, raw_user_meta_data=meta), exports.row(banned, BCRYPT, banned_until="2999-01-01T00:00:00Z"),
+    rows = [exports.row(email, BCRYPT, raw_user_meta_data=meta, phone="972501234567", phone_confirmed_at="2024-03-01T10:00:00Z"),
+             exports.row(banned, BCRYPT, banned_until="2999-01-01T00:00:00Z"),
             exports.row(bare, None, raw_user_meta_data={}, email_confirmed_at=None)]
     assert import_users(auth, write(tmp_path / "users", rows)) == (0, [], "done: 3 taken, 0 here before, 0 duplicates, 0 refused")
 
@@ -72,7 +73,8 @@ def test_rows_of_supabase(auth, api, stack, stored, tmp_path, write):
     assert person["language"] == "he-IL" and person["time_zone"] == "Asia/Jerusalem"
     assert person["created_at"].isoformat() == "2024-03-01T10:00:00+00:00"
     assert person["email_verified_at"].isoformat() == "2024-03-01T10:20:30.123456+00:00"
-    assert stored(bare)["email_verified_at"] is None
+    assert person["phone_number"] == "+972501234567" and person["phone_confirmed_at"] == person["created_at"]
+    assert stored(bare)["email_verified_at"] is None and stored(bare)["phone_confirmed_at"] is None
     fact = events.wait_for("user.created.v1", rows[0]["id"])[0]["data"]
     assert fact["language"] == "he-IL" and fact["version"] == 1 and fact["contact"]
 

@@ -71,7 +71,7 @@ STATES = {
     "session over": change("sessions", "expires_at = now()", "id"),
     "session idle too long": change("sessions", "idle_expires_at = now()", "id"),
     "account disabled": change("users", "status = 2", "id"),
-    "account deleted": change("users", "status = 3", "id"),
+    "account deleted": change("users", "status = 3, deleted_at = now()", "id"),
     "account of another type": change("users", "user_type = 2", "id"),
     "account of another tenant": change("sessions", "user_id = (SELECT id FROM users WHERE id <> sessions.user_id LIMIT 1)", "id"),
 }

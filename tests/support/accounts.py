@@ -20,7 +20,7 @@ def address_of(state: str, stack, plain_url: str, confirming_url: str) -> str:
         return body["email"]
     email = register(plain_url, name=state).email
     change = {"active": "email_verified_at = now()", "inactive": "status = 2, email_verified_at = now()",
-              "deleted": "status = 3, email_verified_at = now()", "unconfirmed": "email_verified_at = NULL"}[state]
+              "deleted": "status = 3, deleted_at = now(), email_verified_at = now()", "unconfirmed": "email_verified_at = NULL"}[state]
     with stack.postgres.connect("salus_auth") as database:
         database.execute(f"UPDATE users SET {change} WHERE email_key = %s", [email])
     return email

@@ -14,7 +14,7 @@ def row(email: str | None, password_hash: str | None = None, **more) -> dict:
         "role": "authenticated", "email": email, "encrypted_password": password_hash,
         "email_confirmed_at": "2024-03-01T10:20:30.123456+00:00", "last_sign_in_at": "2026-01-01T00:00:00+00:00",
         "raw_app_meta_data": {"provider": "email", "providers": ["email"]}, "raw_user_meta_data": {"name": "Dana"},
-        "created_at": "2024-03-01T10:00:00+00:00", "updated_at": "2024-03-01T10:00:00+00:00", "phone": None,
+        "created_at": "2024-03-01T10:00:00+00:00", "updated_at": "2024-03-01T10:00:00+00:00", "phone": None, "phone_confirmed_at": None,
         "banned_until": None, "deleted_at": None, "is_sso_user": False, "is_anonymous": False,
     } | more
 

@@ -63,8 +63,10 @@ bool account_rules_is_plain(struct cm_str name)
         return true;
 }
 
-static bool is_phone_number(struct cm_str number)
+bool account_rules_is_phone(struct cm_str number)
 {
+        if (number.len < 8 || number.len > 16)
+                return false;
         for (size_t i = 1; i < number.len; i++)
                 if (number.data[i] < '0' || number.data[i] > '9')
                         return false;
@@ -82,7 +84,7 @@ static int look_at(const struct user_patch *patch, const struct account_merge *m
                 return ACCOUNT_PRIVACY_TOO_LARGE;
         if (patch->has_username == CM_PRESENT && !account_rules_is_plain(patch->username))
                 return ACCOUNT_USERNAME_BAD;
-        if (patch->has_phone_number == CM_PRESENT && !is_phone_number(patch->phone_number))
+        if (patch->has_phone_number == CM_PRESENT && !account_rules_is_phone(patch->phone_number))
                 return ACCOUNT_PHONE_BAD;
         return 0;
 }
@@ -100,7 +102,10 @@ int account_rules_change(struct user *user, const struct user_patch *patch,
         if (r)
                 return r;
         changed |= CHANGE_OPTIONAL(username);
-        changed |= CHANGE_OPTIONAL(phone_number);
+        if (CHANGE_OPTIONAL(phone_number)) {
+                user->has_phone_confirmed_at = CM_ABSENT; /* it was the other number */
+                changed = true;
+        }
         changed |= CHANGE_OPTIONAL(display_name);
         changed |= CHANGE_OPTIONAL(first_name);
         changed |= CHANGE_OPTIONAL(full_name);

@@ -20,6 +20,9 @@ enum account_change {
 /* Of a to z, digits, '.', '_' and '-' only: a name that people and programs write alike. */
 bool account_rules_is_plain(struct cm_str name);
 
+/* E.164: a "+" and 7 to 15 digits that do not begin with 0. */
+bool account_rules_is_phone(struct cm_str number);
+
 /* The members of an account that are merged one by one: patches, or what comes of them. */
 struct account_merge {
         struct cm_str preferences;

@@ -30,6 +30,23 @@ static struct account_merge as_is(const struct user *user)
 #define SET(member, text) .member = CM_STR(text), .has_##member = CM_PRESENT
 #define CLEAR(member)     .has_##member = CM_NULL
 
+static void another_number_is_not_confirmed(void **state)
+{
+        const struct user_patch same = { SET(phone_number, "+972501234567") };
+        const struct user_patch other = { SET(phone_number, "+972501234568") };
+        struct user user = dana();
+        const struct account_merge merged = as_is(&user);
+
+        (void)state;
+        user.phone_number = CM_STR("+972501234567");
+        user.has_phone_number = user.has_phone_confirmed_at = CM_PRESENT;
+        user.phone_confirmed_at = 50;
+        assert_int_equal(account_rules_change(&user, &same, &merged, 200), ACCOUNT_UNCHANGED);
+        assert_int_equal(user.has_phone_confirmed_at, CM_PRESENT);
+        assert_int_equal(account_rules_change(&user, &other, &merged, 200), 0);
+        assert_int_equal(user.has_phone_confirmed_at, CM_ABSENT);
+}
+
 static void changes(void **state)
 {
         static const struct {
@@ -165,6 +182,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(changes),
+                cmocka_unit_test(another_number_is_not_confirmed),
                 cmocka_unit_test(keeps_what_is_left_out),
                 cmocka_unit_test(clears),
                 cmocka_unit_test(time_does_not_go_back),

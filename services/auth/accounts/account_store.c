@@ -8,8 +8,8 @@ static const struct cm_pg_scope service_scope = { .role = "service" };
         "id, tenant_id, user_type, status, email, display_name, first_name, full_name, bio,"       \
         " avatar_url, language, time_zone, preferences, version, created_at, updated_at,"          \
         " email_verified_at, username, phone_number, reference_id, privacy_settings,"              \
-        " password_must_change"
-enum { USER_COLUMN_COUNT = 22 };
+        " password_must_change, phone_confirmed_at"
+enum { USER_COLUMN_COUNT = 23 };
 
 static struct cm_str text_at(const struct cm_pg_result *rows, struct cm_arena *arena, int column)
 {
@@ -43,6 +43,8 @@ static void read_user(const struct cm_pg_result *rows, struct cm_arena *arena, s
                 .privacy_settings = cm_arena_str(arena, cm_pg_jsonb(rows, 0, 20)),
                 .password_must_change = cm_pg_bool(rows, 0, 21),
                 .has_password_must_change = cm_pg_bool(rows, 0, 21) ? CM_PRESENT : CM_ABSENT,
+                .phone_confirmed_at = cm_pg_time(rows, 0, 22),
+                .has_phone_confirmed_at = cm_pg_is_null(rows, 0, 22) ? CM_ABSENT : CM_PRESENT,
         };
         read_optional(rows, arena, 5, &user_r->display_name, &user_r->has_display_name);
         read_optional(rows, arena, 6, &user_r->first_name, &user_r->has_first_name);
@@ -61,6 +63,14 @@ static void read_user(const struct cm_pg_result *rows, struct cm_arena *arena, s
 static int no_outcome(int r)
 {
         return r > 0 ? -CM_E_DATABASE : r;
+}
+
+static void put_time(struct cm_pg_params *params, uint8_t has, cm_time time)
+{
+        if (has == CM_PRESENT)
+                cm_pg_put_time(params, time);
+        else
+                cm_pg_put_null(params);
 }
 
 const struct cm_pg_statement account_store_insert = {
@@ -92,10 +102,7 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
         cm_pg_put_int8(params, user->version);
         cm_pg_put_time(params, user->created_at);
         cm_pg_put_time(params, user->updated_at);
-        if (user->has_email_verified_at == CM_PRESENT)
-                cm_pg_put_time(params, user->email_verified_at);
-        else
-                cm_pg_put_null(params);
+        put_time(params, user->has_email_verified_at, user->email_verified_at);
 }
 
 /*
@@ -206,7 +213,8 @@ static const struct cm_pg_statement account_update = {
                "   bio = $5::text, avatar_url = $6::text, language = $7::text, time_zone = "
                "$8::text,"
                "   preferences = $9::jsonb, version = $10::int8, updated_at = $11::timestamptz,"
-               "   username = $12::text, phone_number = $13::text, privacy_settings = $14::jsonb"
+               "   username = $12::text, phone_number = $13::text, privacy_settings = $14::jsonb,"
+               "   phone_confirmed_at = $15::timestamptz"
                " WHERE id = $1::uuid",
 };
 
@@ -229,6 +237,7 @@ int account_store_update(struct cm_pg_tx *tx, const struct user *user)
         cm_pg_put_text(&params, user->username);
         cm_pg_put_text(&params, user->phone_number);
         cm_pg_put_jsonb(&params, user->privacy_settings);
+        put_time(&params, user->has_phone_confirmed_at, user->phone_confirmed_at);
         r = cm_pg_tx_query(tx, &account_update, &params, NULL);
         return r == CM_PG_DUPLICATE ? ACCOUNT_USERNAME_TAKEN : no_outcome(r);
 }
@@ -354,12 +363,24 @@ static const struct cm_pg_statement account_erase = {
                "   bio = NULL, avatar_url = NULL, language = 'en', time_zone = 'UTC',"
                "   preferences = '{}', privacy_settings = '{}', username = NULL, phone_number = "
                "NULL,"
-               "   reference_id = NULL, email_verified_at = NULL WHERE id = $1::uuid",
+               "   reference_id = NULL, email_verified_at = NULL, phone_confirmed_at = NULL,"
+               "   deleted_at = $4 WHERE id = $1::uuid",
+};
+
+static const struct cm_pg_statement account_erase_traces = {
+        .name = "account_erase_traces",
+        .writes = true,
+        .sql = "SELECT account_traces_erase($1::uuid)",
 };
 
 int account_store_erase(struct cm_pg_tx *tx, const struct user *user)
 {
-        return set_status(tx, &account_erase, user);
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, &user->id);
+        r = cm_pg_tx_query(tx, &account_erase_traces, &params, NULL);
+        return r ? no_outcome(r) : set_status(tx, &account_erase, user);
 }
 
 static const struct cm_pg_statement account_rehash = {

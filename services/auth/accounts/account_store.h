@@ -62,7 +62,8 @@ int account_store_lock_to_close(struct cm_pg_tx *tx, struct cm_arena *arena,
                                 const struct cm_uuid *user_id, struct user *user_r) CM_MUST_CHECK;
 /* Writes the status with its version. */
 int account_store_set_status(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
-/* The same, and empties profile, address and password; the address is free then. */
+/* The same, and empties profile, address and password, and removes what waits for the address
+ * elsewhere (codes, registrations, invitations); the address is free then. */
 int account_store_erase(struct cm_pg_tx *tx, const struct user *user) CM_MUST_CHECK;
 
 /* Replaces a stored password by another form of it, if it is still that one. */

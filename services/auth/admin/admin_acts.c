@@ -57,11 +57,11 @@ static int own_account(struct cm_request *request)
         return cm_reply_problem(request, &problem);
 }
 
-static int deleted(struct cm_request *request)
+static int conflict(struct cm_request *request, const char *title)
 {
         const struct cm_problem problem = { .status = 409,
                                             .code = CM_CODE_CONFLICT,
-                                            .title = "The account is deleted" };
+                                            .title = title };
 
         return cm_reply_problem(request, &problem);
 }
@@ -82,9 +82,13 @@ static int act_on(struct cm_request *request, const struct cm_uuid *id, const st
                 return r < 0 ? r : cm_reply_not_found(request);
         if (cm_uuid_equal(id, &claims->sub))
                 return own_account(request);
+        if (act->phone.data)
+                r = admin_store_has_phone(tx, id, act->phone);
+        if (r)
+                return r < 0 ? r : conflict(request, "The account has not this number");
         r = admin_rules_apply(act, cm_request_now(request), &account);
         if (r == ADMIN_DELETED)
-                return deleted(request);
+                return conflict(request, "The account is deleted");
         if (r == ADMIN_UNCHANGED)
                 return cm_reply_json(request, 200, &account_schema, &account);
         r = write_act(request, tx, act, reason, &account, &ended);
@@ -156,6 +160,20 @@ int auth_admin_password_reset(struct cm_request *request,
         };
 
         return act_on(request, &params->id, &act, reason_of(in));
+}
+
+int auth_admin_phone_confirm(struct cm_request *request,
+                             const struct auth_admin_phone_confirm_params *params,
+                             const struct confirmed_phone *in)
+{
+        const struct admin_act act = {
+                .name = "account.confirm_phone",
+                .phone = in->phone_number,
+                .is_fact = true,
+        };
+
+        return act_on(request, &params->id, &act,
+                      in->has_reason == CM_PRESENT ? in->reason : CM_STR_NONE);
 }
 
 /* ---- sessions */

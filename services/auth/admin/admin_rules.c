@@ -30,6 +30,11 @@ int admin_rules_apply(const struct admin_act *act, cm_time now, struct account *
         changed |= set(&account->user_type, act->user_type);
         changed |= set(&account->status, act->status);
         changed |= set_reference(act, account);
+        if (act->phone.data && account->has_phone_confirmed_at != CM_PRESENT) {
+                account->phone_confirmed_at = now;
+                account->has_phone_confirmed_at = CM_PRESENT;
+                changed = true;
+        }
         if (act->must_change && !account->password_must_change) {
                 account->password_must_change = true;
                 changed = true;

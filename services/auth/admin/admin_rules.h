@@ -12,6 +12,7 @@ struct admin_act {
         bool must_change;      /* a password has to be chosen, and a mail says how */
         uint8_t has_reference; /* enum cm_presence; absent: stays, null: none */
         struct cm_uuid reference_id;
+        struct cm_str phone; /* the account's number is confirmed, if it is this; absent: stays */
         bool ends_sessions;
         bool is_fact; /* the other services hear of it */
 };

@@ -71,6 +71,18 @@ static void acts(void **state CM_UNUSED)
         }
 }
 
+static void a_phone_is_confirmed_once(void **state CM_UNUSED)
+{
+        const struct admin_act act = { .phone = CM_STR("+972501234567") };
+        struct account account = { .user_type = USER_TYPE_PATIENT, .status = USER_STATUS_ACTIVE };
+
+        assert_int_equal(admin_rules_apply(&act, 200, &account), 0);
+        assert_int_equal(account.has_phone_confirmed_at, CM_PRESENT);
+        assert_int_equal(account.phone_confirmed_at, 200);
+        assert_int_equal(admin_rules_apply(&act, 300, &account), ADMIN_UNCHANGED);
+        assert_int_equal(account.phone_confirmed_at, 200);
+}
+
 static void references(void **state CM_UNUSED)
 {
         const struct cm_uuid one = { { 1 } }, two = { { 2 } };
@@ -94,7 +106,8 @@ static void references(void **state CM_UNUSED)
 int main(void)
 {
         static const struct CMUnitTest tests[] = { cmocka_unit_test(acts),
-                                                   cmocka_unit_test(references) };
+                                                   cmocka_unit_test(references),
+                                                   cmocka_unit_test(a_phone_is_confirmed_once) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,10 +6,10 @@
         "u.id, u.tenant_id, u.user_type, u.status, u.email, u.username, u.display_name,"           \
         " u.full_name, u.language, u.time_zone, u.reference_id, u.password_must_change, "          \
         "u.version,"                                                                               \
-        " u.created_at, u.updated_at,"                                                             \
+        " u.created_at, u.updated_at, u.phone_confirmed_at, u.deleted_at,"                         \
         " (SELECT max(s.created_at) FROM sessions s WHERE s.user_id = u.id),"                      \
         " (SELECT max(s.last_used_at) FROM sessions s WHERE s.user_id = u.id), u.email_key"
-enum { EMAIL_KEY_COLUMN = 17 };
+enum { EMAIL_KEY_COLUMN = 19 };
 
 /* ---- rows */
 
@@ -41,10 +41,14 @@ static void read_account(const struct cm_pg_result *rows, int row, struct cm_are
                 .version = cm_pg_int(rows, row, 12),
                 .created_at = cm_pg_time(rows, row, 13),
                 .updated_at = cm_pg_time(rows, row, 14),
-                .last_sign_in_at = cm_pg_time(rows, row, 15),
-                .has_last_sign_in_at = presence(rows, row, 15),
-                .last_active_at = cm_pg_time(rows, row, 16),
-                .has_last_active_at = presence(rows, row, 16),
+                .phone_confirmed_at = cm_pg_time(rows, row, 15),
+                .has_phone_confirmed_at = presence(rows, row, 15),
+                .deleted_at = cm_pg_time(rows, row, 16),
+                .has_deleted_at = presence(rows, row, 16),
+                .last_sign_in_at = cm_pg_time(rows, row, 17),
+                .has_last_sign_in_at = presence(rows, row, 17),
+                .last_active_at = cm_pg_time(rows, row, 18),
+                .has_last_active_at = presence(rows, row, 18),
         };
 }
 
@@ -146,6 +150,25 @@ int admin_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct c
         return take_one(&rows, arena, cm_pg_tx_query(tx, &account_lock, &params, &rows), account_r);
 }
 
+static const struct cm_pg_statement has_phone = {
+        .name = "admin_account_has_phone",
+        .sql = "SELECT 1 FROM users WHERE id = $1::uuid AND phone_number = $2::text",
+};
+
+int admin_store_has_phone(struct cm_pg_tx *tx, const struct cm_uuid *id, struct cm_str phone)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, id);
+        cm_pg_put_text(&params, phone);
+        r = cm_pg_tx_query(tx, &has_phone, &params, &rows);
+        if (r)
+                return no_outcome(r);
+        return rows.rows ? 0 : ADMIN_NOT_FOUND;
+}
+
 static const struct cm_pg_statement find_tenant = {
         .name = "admin_tenant",
         .sql = "SELECT t FROM acting_tenant() t WHERE t IS NOT NULL",
@@ -209,7 +232,7 @@ static const struct cm_pg_statement account_update = {
         .writes = true,
         .sql = "UPDATE users SET user_type = $2::int2, status = $3::int2,"
                " password_must_change = $4::bool, version = $5::int8, updated_at = $6::timestamptz,"
-               " reference_id = $7::uuid"
+               " reference_id = $7::uuid, phone_confirmed_at = $8::timestamptz"
                " WHERE id = $1::uuid",
 };
 
@@ -225,5 +248,9 @@ int admin_store_update(struct cm_pg_tx *tx, const struct account *account)
         cm_pg_put_time(&params, account->updated_at);
         cm_pg_put_uuid(&params,
                        account->has_reference_id == CM_PRESENT ? &account->reference_id : NULL);
+        if (account->has_phone_confirmed_at == CM_PRESENT)
+                cm_pg_put_time(&params, account->phone_confirmed_at);
+        else
+                cm_pg_put_null(&params);
         return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
 }

@@ -45,7 +45,10 @@ int admin_store_lock(struct cm_pg_tx *tx, struct cm_arena *arena, const struct c
 /* 0, ADMIN_EMAIL_TAKEN (the transaction is over) or an error. */
 int admin_store_insert(struct cm_pg_tx *tx, const struct account *account, struct cm_str email_key,
                        struct cm_str password_hash) CM_MUST_CHECK;
-/* Type, status, reference, must-change, version and time. */
+/* Whether the account under this lock has that number. 0, ADMIN_NOT_FOUND or an error. */
+int admin_store_has_phone(struct cm_pg_tx *tx, const struct cm_uuid *id,
+                          struct cm_str phone) CM_MUST_CHECK;
+/* Type, status, reference, confirmed phone, must-change, version and time. */
 int admin_store_update(struct cm_pg_tx *tx, const struct account *account) CM_MUST_CHECK;
 /* The tenant of who acts. 0, ADMIN_NOT_FOUND or an error. */
 int admin_store_tenant(struct cm_pg_tx *tx, struct cm_uuid *tenant_r) CM_MUST_CHECK;

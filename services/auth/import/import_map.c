@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "accounts/account_rules.h"
 #include "codec/json_tree.h"
 #include "codec/text.h"
 #include "codec/uuid5.h"
@@ -136,6 +137,24 @@ static void map_meta(struct mapping *mapping, const struct cm_json_node *row)
         set_time_zone(mapping, import_text(meta, "time_zone"));
 }
 
+/* Supabase keeps E.164 without its "+". */
+static void set_phone(struct mapping *mapping, struct cm_str number, cm_time confirmed)
+{
+        struct user *user = &mapping->account->user;
+        struct cm_str phone;
+
+        if (!number.data || !number.len)
+                return;
+        phone = number.data[0] == '+'
+                        ? number
+                        : cm_arena_printf(mapping->arena, "+%.*s", CM_STR_ARG(number));
+        if (!account_rules_is_phone(phone))
+                return;
+        user->phone_number = phone;
+        user->has_phone_number = CM_PRESENT;
+        user->phone_confirmed_at = confirmed;
+}
+
 static bool map_row(struct mapping *mapping, const struct cm_json_node *row)
 {
         struct imported_account *account = mapping->account;
@@ -152,6 +171,7 @@ static bool map_row(struct mapping *mapping, const struct cm_json_node *row)
                 account->verified_at = import_time(row, "confirmed_at");
         if (import_time(row, "banned_until") > mapping->defaults->now)
                 account->user.status = USER_STATUS_INACTIVE;
+        set_phone(mapping, import_text(row, "phone"), import_time(row, "phone_confirmed_at"));
         map_meta(mapping, row);
         return true;
 }

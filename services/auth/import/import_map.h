@@ -5,8 +5,8 @@
 
 /*
  * What becomes of an account of another system: rows of supabase's auth.users, users of a realm of
- * Keycloak. Kept are id, address, names, picture, language, time zone, since when, whether it is
- * active, whether the address was confirmed, and the hash of the password. Pure.
+ * Keycloak. Kept are id, address, phone, names, picture, language, time zone, since when, whether
+ * it is active, whether address and phone were confirmed, and the hash of the password. Pure.
  */
 struct import_defaults {
         struct cm_str language;

@@ -40,6 +40,8 @@ static void rows(void **state)
                     "\"email\": \"Dana@Example.org\", \"encrypted_password\": \"" BCRYPT "\","
                     "\"email_confirmed_at\": \"2024-03-01 10:20:30.5+00\", \"banned_until\": null,"
                     "\"created_at\": \"2024-03-01T10:00:00Z\", \"deleted_at\": null,"
+                    "\"phone\": \"972501234567\","
+                    "\"phone_confirmed_at\": \"2024-03-01T10:00:00Z\","
                     "\"raw_user_meta_data\": {\"name\": \"Dana\", \"full_name\": \"Dana Levi\","
                     "\"avatar_url\": \"https://example.org/a.png\", \"locale\": \"he_IL\","
                     "\"timezone\": \"Asia/Jerusalem\", \"email_verified\": true}}",
@@ -58,6 +60,8 @@ static void rows(void **state)
         assert_int_equal(account.user.user_type, USER_TYPE_PATIENT);
         assert_int_equal(account.user.created_at, 1709287200 * CM_SECOND);
         assert_int_equal(account.verified_at, 1709288430 * CM_SECOND + 500000);
+        assert_true(cm_str_equal(account.user.phone_number, CM_STR("+972501234567")));
+        assert_int_equal(account.user.phone_confirmed_at, 1709287200 * CM_SECOND);
 }
 
 static void rows_with_little(void **state)
@@ -67,6 +71,7 @@ static void rows_with_little(void **state)
         (void)state;
         assert_null(map(IMPORT_ROWS,
                         "{\"email\": \"dana@example.org\", \"encrypted_password\": \"\","
+                        "\"phone\": \"0501234567\", \"phone_confirmed_at\": \"2024-03-01\","
                         "\"banned_until\": \"2100-01-01 00:00:00+00\", \"raw_user_meta_data\": "
                         "\"{\\\"name\\\": \\\"two\\\\nlines\\\", \\\"locale\\\": \\\"?\\\","
                         "\\\"timezone\\\": \\\"Mars\\\", \\\"picture\\\": \\\"http://x.y/\\\"}\"}",
@@ -78,6 +83,7 @@ static void rows_with_little(void **state)
         assert_int_equal(account.user.status, USER_STATUS_INACTIVE);
         assert_int_equal(account.user.created_at, defaults.now);
         assert_int_equal(account.verified_at, 0);
+        assert_false(account.user.has_phone_number || account.user.phone_confirmed_at);
         assert_null(map(IMPORT_ROWS, "{\"id\": 7, \"email\": \"DANA@example.org\"}", &again));
         assert_memory_equal(&again.user.id, &account.user.id, sizeof(again.user.id));
 }

@@ -9,16 +9,20 @@ static const struct cm_pg_statement import_add = {
         .writes = true,
         .sql = "INSERT INTO users (id, tenant_id, user_type, status, email, email_key,"
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
-               "   time_zone, created_at, updated_at, email_verified_at)"
+               "   time_zone, created_at, updated_at, email_verified_at,"
+               "   phone_number, phone_confirmed_at)"
                " SELECT i.id, $1::uuid, $2::int2, i.status, i.email, i.email_key,"
                "   i.password_hash, i.display_name, i.first_name, i.full_name, i.avatar_url,"
-               "   i.language, i.time_zone, i.created_at, i.updated_at, i.verified_at"
+               "   i.language, i.time_zone, i.created_at, i.updated_at, i.verified_at,"
+               "   i.phone_number, i.phone_confirmed_at"
                " FROM unnest($3::uuid[], $4::int2[], $5::text[], $6::text[], $7::text[],"
                "   $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],"
-               "   $14::timestamptz[], $15::timestamptz[], $16::timestamptz[]) AS i (id, status, "
+               "   $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::text[], "
+               "$18::timestamptz[]) AS i (id, status, "
                "email, email_key,"
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
-               "   time_zone, created_at, updated_at, verified_at)"
+               "   time_zone, created_at, updated_at, verified_at,"
+               "   phone_number, phone_confirmed_at)"
                " ON CONFLICT DO NOTHING RETURNING id, email_key",
 };
 
@@ -88,6 +92,8 @@ static void add_params(const struct imported_account *accounts, size_t count,
         TIMES(user.created_at);
         TIMES(user.updated_at);
         TIMES(verified_at);
+        TEXTS(user.phone_number);
+        TIMES(user.phone_confirmed_at);
 }
 
 static bool is_row_of(const struct cm_pg_result *rows, int row,

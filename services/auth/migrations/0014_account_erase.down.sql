@@ -1,0 +1,2 @@
+DROP FUNCTION account_traces_erase(uuid);
+DROP INDEX invitations_email;
