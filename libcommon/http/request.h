@@ -16,6 +16,7 @@
  * 0 after it has replied, or a negative error, which becomes the right problem in one place.
  */
 struct cm_request;
+struct cm_route;
 
 void *cm_request_service(const struct cm_request *request); /* the worker's service object */
 struct cm_arena *cm_request_arena(struct cm_request *request);
@@ -24,6 +25,8 @@ cm_time cm_request_now(const struct cm_request *request); /* when its head was c
 const struct cm_claims *cm_request_claims(const struct cm_request *request);
 struct cm_str cm_request_header(const struct cm_request *request,
                                 const char *name); /* absent: none */
+/* The route that was matched: http/route.h. */
+const struct cm_route *cm_request_route(const struct cm_request *request);
 struct cm_str cm_request_method(const struct cm_request *request);
 struct cm_str cm_request_path(const struct cm_request *request);
 struct cm_str cm_request_peer(const struct cm_request *request); /* address, by the proxy rule */

@@ -7,8 +7,5 @@
 /* Who asks. Copied into the request; also puts user and tenant into the fiber's context. */
 void cm_request_set_claims(struct cm_request *request, const struct cm_claims *claims);
 
-/* The route that was matched. */
-const struct cm_route *cm_request_route(const struct cm_request *request);
-
 /* Monotonic time when the head was complete. */
 int64_t cm_request_started_us(const struct cm_request *request);

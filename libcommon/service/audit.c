@@ -36,14 +36,31 @@ struct cm_audit_context cm_audit_context(struct cm_request *request)
         };
 }
 
+static void put_entry(const struct cm_audit_entry *entry, const struct cm_uuid *actor,
+                      struct cm_pg_params *params)
+{
+        cm_pg_put_uuid(params, actor);
+        cm_pg_put_uuid(params, entry->user);
+        cm_pg_put_text(params, cm_str_from(entry->action));
+        cm_pg_put_text(params, entry->target);
+        cm_pg_put_text(params, cm_str_from(entry->outcome));
+        cm_pg_put_text(params, cm_str_from(entry->method));
+        cm_pg_put_text(params, cm_str_from(entry->reason));
+}
+
+static void put_context(const struct cm_audit_context *context, struct cm_pg_params *params)
+{
+        cm_pg_put_time(params, context->at);
+        cm_pg_put_text(params, context->ip);
+        cm_pg_put_text(params, context->user_agent);
+        cm_pg_put_text(params, context->request_id);
+}
+
 void cm_audit_context_params(struct cm_request *request, struct cm_pg_params *params)
 {
-        struct cm_audit_context context = cm_audit_context(request);
+        const struct cm_audit_context context = cm_audit_context(request);
 
-        cm_pg_put_time(params, context.at);
-        cm_pg_put_text(params, context.ip);
-        cm_pg_put_text(params, context.user_agent);
-        cm_pg_put_text(params, context.request_id);
+        put_context(&context, params);
 }
 
 void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *entry,
@@ -54,28 +71,26 @@ void cm_audit_params(struct cm_request *request, const struct cm_audit_entry *en
 
         if (!actor && context->has_user)
                 actor = &context->user_id;
-        cm_pg_put_uuid(params, actor);
-        cm_pg_put_uuid(params, entry->user);
-        cm_pg_put_text(params, cm_str_from(entry->action));
-        cm_pg_put_text(params, entry->target);
-        cm_pg_put_text(params, cm_str_from(entry->outcome));
-        cm_pg_put_text(params, cm_str_from(entry->method));
-        cm_pg_put_text(params, cm_str_from(entry->reason));
+        put_entry(entry, actor, params);
         cm_audit_context_params(request, params);
+}
+
+void cm_audit_params_of(const struct cm_audit_entry *entry, const struct cm_audit_context *context,
+                        struct cm_pg_params *params)
+{
+        put_entry(entry, entry->actor, params);
+        put_context(context, params);
 }
 
 void cm_audit_params_own(const struct cm_audit_entry *entry, cm_time now,
                          struct cm_pg_params *params)
 {
-        cm_pg_put_uuid(params, entry->actor);
-        cm_pg_put_uuid(params, entry->user);
-        cm_pg_put_text(params, cm_str_from(entry->action));
-        cm_pg_put_text(params, entry->target);
-        cm_pg_put_text(params, cm_str_from(entry->outcome));
-        cm_pg_put_text(params, cm_str_from(entry->method));
-        cm_pg_put_text(params, cm_str_from(entry->reason));
-        cm_pg_put_time(params, now);
-        cm_pg_put_text(params, CM_STR(""));
-        cm_pg_put_text(params, CM_STR(""));
-        cm_pg_put_text(params, CM_STR(""));
+        const struct cm_audit_context nowhere = {
+                .at = now,
+                .ip = CM_STR(""),
+                .user_agent = CM_STR(""),
+                .request_id = CM_STR(""),
+        };
+
+        cm_audit_params_of(entry, &nowhere, params);
 }

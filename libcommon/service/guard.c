@@ -31,6 +31,15 @@ static int refuse(struct cm_request *request, const struct cm_problem *problem, 
         return 1;
 }
 
+void guard_tell_refused(struct cm_request *request, const char *reason)
+{
+        struct worker *worker = worker_here();
+
+        /* Before the worker's object is there, nobody hears. */
+        if (worker->public.service->refused && worker->public.object)
+                worker->public.service->refused(request, reason);
+}
+
 static int unavailable(struct cm_request *request, const char *reason)
 {
         const struct cm_problem problem = { .status = 503,
@@ -58,6 +67,8 @@ static int unauthorized(struct cm_request *request, int outcome)
                 problem.code = CM_CODE_TOKEN_REVOKED;
                 problem.title = "The access token was revoked";
         }
+        if (outcome != CM_TOKEN_EXPIRED)
+                guard_tell_refused(request, cm_token_outcome_name(outcome));
         return refuse(request, &problem, cm_token_outcome_name(outcome),
                       CM_STR("Bearer error=\"invalid_token\""));
 }
@@ -77,6 +88,7 @@ static int forbidden(struct cm_request *request, const char *code, const char *r
         const struct cm_problem problem = { .status = 403, .code = code, .title = "Not allowed" };
 
         cm_log(CM_LOG_INFO, "access refused", CM_F_TEXT("reason", reason));
+        guard_tell_refused(request, reason);
         return refuse(request, &problem, reason, challenge);
 }
 

@@ -3,6 +3,10 @@
 
 /* Between the files of the guard. */
 
+/* Tells the service that a request is refused, if it wants to know: cm_service.refused. Suspends.
+ */
+void guard_tell_refused(struct cm_request *request, const char *reason);
+
 /* ---- guard_keys.c: which keys, which tokens, what is revoked */
 
 /* 0, a cm_token_outcome, or -CM_E_UNAVAILABLE while there are no keys. `claims_r` is valid until

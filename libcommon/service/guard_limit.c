@@ -50,6 +50,7 @@ static int too_many(struct cm_request *request, const struct cm_rate_decision *d
                                             .retry_after_s = (int)seconds_up(decision->reset_us) };
 
         cm_counter_add(&refused, 1);
+        guard_tell_refused(request, "limit");
         (void)cm_reply_problem(request, &problem);
         return 1;
 }

@@ -63,6 +63,10 @@ struct cm_service {
         bool publishes;                    /* has an outbox and so a stream of its own */
         bool user_refs;                    /* has the table user_refs: see user_refs.h */
         const struct cm_command *commands; /* NULL: none of its own */
+        /* NULL, or hears of requests that the guard refuses, before the reply and in their fiber:
+         * for their token, unless there is none or it has expired ("bad_signature", "revoked"), for
+         * what they may not do ("scope", "account"), for a limit ("limit"). May suspend. */
+        void (*refused)(struct cm_request *request, const char *reason);
         /* In each worker's thread, in a fiber, before requests are taken; the database is there and
          * its schema is current. May suspend. Called again after a while when it fails, except with
          * -CM_E_CONFIG, which ends the daemon. worker_stop undoes it, also half done. */

@@ -37,6 +37,8 @@ struct auth {
         struct cm_group keeping_keys; /* the fiber of key_keeper.c, what wakes it */
         struct cm_cond keys_news;
         bool keys_have_news;
+        struct refusal_tally *refusals; /* of this minute, refused_requests.c */
+        struct cm_group refusing;
         struct cm_audit_sealer *sealer; /* the first worker's */
 };
 

@@ -1,4 +1,5 @@
 #include "audit/audit_command.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "auth_api.h"
 #include "auth_migrations.h"
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
                 .migrations = &auth_migrations,
                 .routes = &auth_routes,
                 .publishes = true,
+                .refused = refused_requests_by_guard,
                 .commands = commands,
                 .worker_start = auth_worker_start,
                 .worker_stop = auth_worker_stop,

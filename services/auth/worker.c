@@ -3,6 +3,7 @@
 #include "accounts/account_store.h"
 #include "accounts/default_admin.h"
 #include "announcements.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -176,6 +177,7 @@ int auth_worker_start(struct cm_worker *worker)
         cm_group_init(&auth->keeping_keys);
         cm_cond_init(&auth->keys_news);
         auth->settings = worker->settings;
+        refused_requests_start(auth);
         set_constants(auth);
         r = default_admin_check(auth->settings);
         if (!r)
@@ -213,6 +215,7 @@ void auth_worker_stop(struct cm_worker *worker)
         if (!auth)
                 return;
         key_keeper_stop(auth);
+        refused_requests_stop(auth);
         cm_audit_sealer_stop(&auth->sealer);
         announcements_stop(auth);
         session_refresh_free(&auth->refreshes);

@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from support import admins
+from support import admins, client
 from support.client import PASSWORD, Api, new_email, problem
 from support.waiting import eventually
 
@@ -195,6 +195,40 @@ def test_an_account_stands_for_somebody(admin, stack, auth, person):
     problem(somebody.auth.patch("/v1/me", content=json.dumps({"reference_id": whom}), headers=merge), 422, "invalid", "/reference_id")
 
 
+def test_main_health_keeps_whom_accounts_stand_for(admin, stack, auth, health, person):
+    """As claims, until its directory can say more: of the newest version, gone with the account."""
+    somebody, other, whom = person(), person(), str(uuid.uuid4())
+
+    def patch(who, **changes):
+        return admin.auth.patch(f"/v1/admin/users/{who.id}", content=json.dumps(changes),
+                                headers={"Content-Type": "application/merge-patch+json"})
+
+    def kept(who) -> list[tuple]:
+        return stack.postgres.rows("salus_health", "SELECT user_type, reference_id::text FROM account_references WHERE user_id = %s", who.id)
+
+    assert patch(somebody, reference_id=whom).status_code == 200
+    eventually(lambda: kept(somebody) == [(1, whom)], what="the claim is there")
+    problem(patch(other, reference_id=whom), 409, "conflict")
+    assert patch(other, user_type="doctor", reference_id=whom).status_code == 200, "a doctor of that id is somebody else"
+    eventually(lambda: kept(other) == [(2, whom)])
+    assert "reference_id" not in patch(somebody, user_type="institution").json(), "it was a patient"
+    eventually(lambda: kept(somebody) == [], what="the claim is gone")
+    problem(patch(other, user_type="admin", reference_id=whom), 422, "invalid", "/reference_id")
+    assert "reference_id" not in patch(other, user_type="admin").json()
+    problem(patch(other, reference_id=whom), 422, "invalid", "/reference_id")
+    eventually(lambda: kept(other) == [])
+
+
+def test_a_claim_goes_with_its_account(admin, stack, auth, health, person):
+    somebody, whom = person(), str(uuid.uuid4())
+    claims = "SELECT count(*) FROM account_references WHERE user_id = %s"
+    assert admin.auth.patch(f"/v1/admin/users/{somebody.id}", content=json.dumps({"reference_id": whom}),
+                            headers={"Content-Type": "application/merge-patch+json"}).status_code == 200
+    eventually(lambda: stack.postgres.rows("salus_health", claims, somebody.id) == [(1,)])
+    assert somebody.auth.request("DELETE", "/v1/me", json={"password": PASSWORD}).status_code == 204
+    eventually(lambda: stack.postgres.rows("salus_health", claims, somebody.id) == [(0,)])
+
+
 def test_a_phone_is_confirmed(admin, stack, auth, person):
     """By whoever knows the number; admins are not shown it. Another number is not confirmed."""
     somebody, merge = person(), {"Content-Type": "application/merge-patch+json"}
@@ -279,3 +313,45 @@ def test_an_account_is_made_once(admin, stack, auth):
 def test_accounts_that_are_not_made(admin, changes, pointer):
     body = {"email": new_email(), "user_type": "patient", "language": "en", "time_zone": "UTC"}
     problem(admin.auth.post("/v1/admin/users", json=body | changes), 422, "invalid", pointer)
+
+
+# ---- tenants
+
+def test_an_invitation_is_to_the_tenant_of_who_invites(elsewhere, admin, auth):
+    for who in (elsewhere[0], admin):
+        made = who.auth.post("/v1/admin/invitations", json={"user_type": "doctor"})
+        assert made.status_code == 201, made.text
+        invited = client.register(auth.url, invitation=made.json()["token"])
+        assert invited.tokens["user"]["tenant_id"] == who.tokens["user"]["tenant_id"]
+        assert who.auth.get(f"/v1/admin/users/{invited.id}").json()["user_type"] == "doctor"
+    assert client.register(auth.url).tokens["user"]["tenant_id"] == admin.tokens["user"]["tenant_id"]
+
+
+def test_who_is_no_admin_any_more_invites_nobody(stack, auth):
+    other = admins.somebody(stack, auth.url, "admin")
+    with stack.postgres.connect("salus_auth") as database:
+        database.execute("UPDATE users SET user_type = 1 WHERE id = %s", [other.id])
+    problem(other.auth.post("/v1/admin/invitations", json={}), 403, "forbidden")
+    assert stack.postgres.rows("salus_auth", "SELECT count(*) FROM invitations WHERE invited_by = %s", other.id) == [(0,)]
+
+
+def test_an_operator_makes_a_tenant(auth, admin, stack):
+    facts, email, name = stack.events("auth"), new_email("tenant"), f"Clinic {uuid.uuid4().hex[:8]}"
+    done = auth.run("--add-tenant", f"{name} <{email}>")
+    tenant = done.stdout.split()[0]
+    listed = auth.run("--list-tenants").stdout
+    assert any(line.startswith(tenant) and line.endswith(f"1  {name}") for line in listed.splitlines()), listed
+    for wrong in (f"{name} <{new_email()}>", f"Another <{email}>", f"{name.upper()} <{new_email()}>"):
+        assert auth.run("--add-tenant", wrong, check=False).returncode == 1
+    for wrong in (name, f"<{new_email()}>", f"{name} <nobody>", "x" * 101 + f" <{new_email()}>"):
+        assert auth.run("--add-tenant", wrong, check=False).returncode == 2
+    rows = stack.postgres.rows("salus_auth", "SELECT id::text, user_type, password_hash, status FROM users WHERE tenant_id = %s", tenant)
+    assert [row[1:] for row in rows] == [(3, "!", 1)]
+    assert facts.wait_for("user.created.v1", rows[0][0])[0]["data"]["tenant_id"] == tenant
+    assert audit(stack, tenant) == [("tenant.create", "done", None, None)]
+    with Api(auth.url) as api:
+        for password in ("!", "", PASSWORD):
+            assert api.post("/v1/auth/login", json={"email": email, "password": password}).status_code in (401, 422)
+        assert api.post("/v1/auth/password/forgot", json={"email": email}).status_code == 202
+    assert [fact["data"]["template"] for fact in facts.wait_for("mail.requested.v1", rows[0][0])] == ["reset_password"]
+    problem(admin.auth.get(f"/v1/admin/users/{rows[0][0]}"), 404)

@@ -3,6 +3,7 @@
 import random
 import re
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -97,6 +98,87 @@ def test_an_unknown_address_is_nobodys_row(auth, person, stack):
     problem(log_in(auth.url, stranger, **{"X-Forwarded-For": "203.0.113.152"}), 401)
     rows = stack.postgres.rows("salus_auth", "SELECT actor, user_id, target, reason FROM audit_log WHERE ip = '203.0.113.152'")
     assert rows == [(None, None, None, "no_account")]
+
+
+# ---- what is refused before anything is done
+
+def refusals(stack, where: str, *params) -> list[tuple]:
+    return stack.postgres.rows("salus_auth", "SELECT action, target, method, reason, actor::text, user_id::text FROM audit_log"
+                               f" WHERE outcome = 'refused' AND {where} ORDER BY position", *params)
+
+
+def test_refused_access_is_a_row_at_once_and_then_counted(private_stack):
+    """One row a minute for each who and why, before the reply; the others are told when the minute, or the daemon, ends."""
+    auth = private_stack.daemon("auth", SALUS_WORKERS="1")
+    somebody, other = client.register(auth.url), client.register(auth.url)
+    for each in (somebody, other):
+        problem(each.auth.get("/v1/admin/users"), 403, "forbidden")
+    first = [("access.refuse", "GET /v1/admin/users", "token", "scope", each.id, None) for each in (somebody, other)]
+    assert refusals(private_stack, "action = 'access.refuse'") == first
+    for path in ("/v1/admin/flags", "/v1/admin/clients", "/v1/admin/audit"):
+        problem(somebody.auth.get(path), 403, "forbidden")
+    with Api(auth.url, "no.token.atall") as stranger, Api(auth.url) as nobody:
+        for _ in range(3):
+            problem(stranger.get("/v1/me"), 401)
+            problem(nobody.get("/v1/me"), 401)
+    assert refusals(private_stack, "action = 'access.refuse'")[2:] == [("access.refuse", "GET /v1/me", None, "malformed", None, None)]
+    for _ in range(4):
+        problem(refresh(auth.url, "x" * 40), 401)
+    assert refusals(private_stack, "action = 'session.refresh'") == [
+        ("session.refresh", "POST /v1/auth/refresh", "refresh", "not_ours", None, None)]
+    auth.stop()
+    told = refusals(private_stack, "reason LIKE '%% more'")
+    assert sorted(told) == sorted([
+        ("access.refuse", "GET /v1/admin/users", "token", "scope, 3 more", somebody.id, None),
+        ("access.refuse", "GET /v1/me", None, "malformed, 2 more", None, None),
+        ("session.refresh", "POST /v1/auth/refresh", "refresh", "not_ours, 3 more", None, None)])
+    assert private_stack.daemon("auth", name="auth-checks", start=False).run("--verify-audit").returncode == 0
+
+
+def test_a_flood_of_refusals_is_no_flood_of_rows(private_stack):
+    auth = private_stack.daemon("auth", SALUS_WORKERS="1", SALUS_AUDIT_REFUSALS="5")
+    for number in range(200):
+        with Api(auth.url, "no.token.atall") as stranger:
+            problem(stranger.get("/v1/me", headers={"X-Forwarded-For": f"198.51.{number}.7"}), 401)
+    assert len(refusals(private_stack, "action = 'access.refuse'")) == 5
+    auth.stop()
+    assert refusals(private_stack, "reason LIKE '%% more'") == [
+        ("access.refuse", None, None, "beyond_the_limit_of_rows, 195 more", None, None)]
+
+
+def test_an_attempt_beyond_the_limit_is_the_accounts_row(private_stack):
+    """So its owner sees it; an address without an account has a row of nobody."""
+    auth = private_stack.daemon("auth", SALUS_WORKERS="1", SALUS_LOGIN_ACCOUNT_LIMIT="2")
+    somebody, stranger = client.register(auth.url), client.new_email("stranger")
+    for email in (somebody.email, stranger):
+        for number in range(5):
+            with Api(auth.url) as api:
+                answer = api.post("/v1/auth/login", json={"email": email, "password": "wrong"},
+                                  headers={"X-Forwarded-For": "203.0.113.160"})
+            assert answer.status_code == (401 if number < 2 else 429)
+    assert refusals(private_stack, "reason = 'limit'") == [
+        ("login.password", "POST /v1/auth/login", "password", "limit", None, user) for user in (somebody.id, None)]
+    assert [row["reason"] for row in own(somebody) if row["outcome"] == "refused"] == ["limit", "wrong_password", "wrong_password"]
+
+
+def test_an_admin_who_asks_for_what_is_not_theirs(auth, admin, stack):
+    target = str(uuid.uuid4())
+    problem(admin.auth.get(f"/v1/admin/users/{target}"), 404)
+    for _ in range(2):
+        problem(admin.auth.post(f"/v1/admin/users/{target}/suspend"), 404)
+    problem(admin.auth.delete(f"/v1/admin/users/{target}/sessions"), 404)
+    problem(admin.auth.post(f"/v1/admin/users/{admin.id}/suspend"), 409, "own_account")
+    rows = refusals(stack, "target = ANY (%s)", [target, admin.id])
+    assert {row[0]: row[2:5] for row in rows if row[1] == target} == dict.fromkeys(
+        ("account.read", "account.suspend", "account.end_sessions"), ("token", "not_found", admin.id))
+    assert [row[0] for row in rows if row[1] == admin.id and row[3] == "own_account"] == ["account.suspend"]
+
+
+def test_who_made_the_first_admin(private_stack):
+    private_stack.daemon("auth")
+    rows = private_stack.postgres.rows("salus_auth", "SELECT a.action, a.method, a.reason, a.actor, u.email FROM audit_log a"
+                                       " JOIN users u ON u.id = a.user_id")
+    assert rows == [("account.create", "settings", "first_admin", None, private_stack.admin_email)]
 
 
 # ---- reading
@@ -333,7 +415,7 @@ def test_kills_leave_no_effect_without_its_row(private_stack, restarts):
         auth.start()
     effects = private_stack.postgres.rows("salus_auth", "SELECT sum(generation - 1), count(*) FROM sessions")[0]
     rows = private_stack.postgres.rows("salus_auth", "SELECT count(*) FILTER (WHERE action = 'session.refresh' AND reason IS NULL),"
-                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password')) FROM audit_log")[0]
+                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password') AND method <> 'settings') FROM audit_log")[0]
     assert effects == rows
     eventually(lambda: sealed(private_stack), within=10)
     assert verify(auth)[0] == 0

@@ -75,6 +75,8 @@ def test_rows_of_supabase(auth, api, stack, stored, tmp_path, write):
     assert person["email_verified_at"].isoformat() == "2024-03-01T10:20:30.123456+00:00"
     assert person["phone_number"] == "+972501234567" and person["phone_confirmed_at"] == person["created_at"]
     assert stored(bare)["email_verified_at"] is None and stored(bare)["phone_confirmed_at"] is None
+    assert stack.postgres.rows("salus_auth", "SELECT action, outcome, method, actor, target FROM audit_log WHERE user_id = %s",
+                               rows[0]["id"]) == [("account.import", "done", "command", None, rows[0]["id"])]
     fact = events.wait_for("user.created.v1", rows[0]["id"])[0]["data"]
     assert fact["language"] == "he-IL" and fact["version"] == 1 and fact["contact"]
 

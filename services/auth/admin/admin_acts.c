@@ -3,6 +3,7 @@
 #include "admin_store.h"
 #include "announcements.h"
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "errors.h"
@@ -25,7 +26,18 @@ static int end_all(struct cm_request *request, struct cm_pg_tx *tx, const struct
         return session_store_end_in(tx, request, &end, ended_r);
 }
 
-/* Its parts in their order. 0 or an error. */
+/* Why nothing is done. */
+enum refusal_of_act {
+        NOT_THERE = 1,
+        OWN_ACCOUNT,
+        OTHER_PHONE,
+        DELETED,
+        STANDS_FOR_NOBODY,
+        REFERENCE_TAKEN,
+        UNCHANGED
+};
+
+/* Its parts in their order. 0, REFERENCE_TAKEN or an error. */
 static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const struct admin_act *act,
                      struct cm_str reason, const struct account *account,
                      struct ended_sessions *ended_r)
@@ -33,6 +45,8 @@ static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const stru
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
         int r = admin_store_update(tx, account);
 
+        if (r == ADMIN_REFERENCE_TAKEN)
+                return REFERENCE_TAKEN;
         if (!r && act->ends_sessions)
                 r = end_all(request, tx, &account->id, ended_r);
         if (!r && act->is_fact)
@@ -46,52 +60,92 @@ static int write_act(struct cm_request *request, struct cm_pg_tx *tx, const stru
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
-static int own_account(struct cm_request *request)
+/* The account under its lock, as it is to become. 0, an enum refusal_of_act, or an error. */
+static int prepare(struct cm_request *request, struct cm_pg_tx *tx, const struct cm_uuid *id,
+                   const struct admin_act *act, struct account *account_r)
 {
-        const struct cm_problem problem = {
-                .status = 409,
-                .code = CM_CODE_OWN_ACCOUNT,
-                .title = "One's own account is not changed this way",
-        };
+        int r = admin_store_lock(tx, cm_request_arena(request), id, account_r);
+
+        if (r)
+                return r < 0 ? r : NOT_THERE;
+        if (cm_uuid_equal(id, &cm_request_claims(request)->sub))
+                return OWN_ACCOUNT;
+        if (act->phone.data)
+                r = admin_store_has_phone(tx, id, act->phone);
+        if (r)
+                return r < 0 ? r : OTHER_PHONE;
+        switch (admin_rules_apply(act, cm_request_now(request), account_r)) {
+        case ADMIN_DELETED:
+                return DELETED;
+        case ADMIN_STANDS_FOR_NOBODY:
+                return STANDS_FOR_NOBODY;
+        case ADMIN_UNCHANGED:
+                return UNCHANGED;
+        default:
+                return 0;
+        }
+}
+
+static int reply_conflict(struct cm_request *request, const char *code, const char *title)
+{
+        const struct cm_problem problem = { .status = 409, .code = code, .title = title };
 
         return cm_reply_problem(request, &problem);
 }
 
-static int conflict(struct cm_request *request, const char *title)
+static int refuse(struct cm_request *request, const struct admin_act *act, const struct cm_uuid *id,
+                  enum refusal_of_act refusal)
 {
-        const struct cm_problem problem = { .status = 409,
-                                            .code = CM_CODE_CONFLICT,
-                                            .title = title };
+        static const char *const reasons[] = { [NOT_THERE] = "not_found",
+                                               [OWN_ACCOUNT] = "own_account",
+                                               [OTHER_PHONE] = "other_phone",
+                                               [DELETED] = "deleted",
+                                               [STANDS_FOR_NOBODY] = "stands_for_nobody",
+                                               [REFERENCE_TAKEN] = "reference_taken" };
 
-        return cm_reply_problem(request, &problem);
+        refused_request_note_on(request, act->name, reasons[refusal], id);
+        switch (refusal) {
+        case OWN_ACCOUNT:
+                return reply_conflict(request, CM_CODE_OWN_ACCOUNT,
+                                      "One's own account is not changed this way");
+        case OTHER_PHONE:
+                return reply_conflict(request, CM_CODE_CONFLICT, "The account has not this number");
+        case STANDS_FOR_NOBODY:
+                return cm_reply_invalid(request, "/reference_id", "an admin stands for nobody");
+        case REFERENCE_TAKEN:
+                return reply_conflict(request, CM_CODE_CONFLICT, "Another account stands for it");
+        case DELETED:
+                return reply_conflict(request, CM_CODE_CONFLICT, "The account is deleted");
+        default:
+                return cm_reply_not_found(request);
+        }
 }
 
 static int act_on(struct cm_request *request, const struct cm_uuid *id, const struct admin_act *act,
                   struct cm_str reason)
 {
         struct auth *auth = cm_request_service(request);
-        const struct cm_claims *claims = cm_request_claims(request);
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         struct ended_sessions ended = { 0 };
         struct account account;
-        int r = cm_pg_begin(auth->worker->pg, ADMIN_SCOPE(claims), &tx);
+        int r = cm_pg_begin(auth->worker->pg, ADMIN_SCOPE(cm_request_claims(request)), &tx);
 
-        if (!r)
-                r = admin_store_lock(tx, cm_request_arena(request), id, &account);
         if (r)
-                return r < 0 ? r : cm_reply_not_found(request);
-        if (cm_uuid_equal(id, &claims->sub))
-                return own_account(request);
-        if (act->phone.data)
-                r = admin_store_has_phone(tx, id, act->phone);
-        if (r)
-                return r < 0 ? r : conflict(request, "The account has not this number");
-        r = admin_rules_apply(act, cm_request_now(request), &account);
-        if (r == ADMIN_DELETED)
-                return conflict(request, "The account is deleted");
-        if (r == ADMIN_UNCHANGED)
+                return r > 0 ? -CM_E_DATABASE : r;
+        r = prepare(request, tx, id, act, &account);
+        if (r < 0)
+                return r;
+        if (r == UNCHANGED)
                 return cm_reply_json(request, 200, &account_schema, &account);
+        if (r) {
+                cm_pg_rollback(&tx);
+                return refuse(request, act, id, (enum refusal_of_act)r);
+        }
         r = write_act(request, tx, act, reason, &account, &ended);
+        if (r == REFERENCE_TAKEN) {
+                cm_pg_rollback(&tx);
+                return refuse(request, act, id, REFERENCE_TAKEN);
+        }
         if (!r)
                 r = cm_pg_commit(&tx);
         if (r)
@@ -202,8 +256,13 @@ int auth_admin_sessions_end(struct cm_request *request,
 
         if (!r)
                 r = admin_store_lock(tx, cm_request_arena(request), &params->id, &account);
-        if (r)
-                return r < 0 ? r : cm_reply_not_found(request);
+        if (r < 0)
+                return r;
+        if (r) {
+                cm_pg_rollback(&tx);
+                refused_request_note_on(request, "account.end_sessions", "not_found", &params->id);
+                return cm_reply_not_found(request);
+        }
         r = end_sessions(request, tx, &account, &ended);
         if (!r)
                 r = cm_pg_commit(&tx);

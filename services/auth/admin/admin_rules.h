@@ -17,7 +17,11 @@ struct admin_act {
         bool is_fact; /* the other services hear of it */
 };
 
-enum admin_change { ADMIN_UNCHANGED = 1, ADMIN_DELETED /* and nothing becomes of it any more */ };
+enum admin_change {
+        ADMIN_UNCHANGED = 1,
+        ADMIN_DELETED,          /* and nothing becomes of it any more */
+        ADMIN_STANDS_FOR_NOBODY /* an admin has no reference */
+};
 
 /* On 0 the account has its new state, the next version and the time of the change. */
 int admin_rules_apply(const struct admin_act *act, cm_time now, struct account *account);

@@ -71,6 +71,27 @@ static void acts(void **state CM_UNUSED)
         }
 }
 
+static void a_reference_is_of_a_type(void **state CM_UNUSED)
+{
+        const struct cm_uuid one = { { 1 } };
+        const struct admin_act to_one = { .has_reference = CM_PRESENT, .reference_id = one };
+        const struct admin_act doctor = { .user_type = USER_TYPE_DOCTOR };
+        const struct admin_act both = { .user_type = USER_TYPE_INSTITUTION,
+                                        .has_reference = CM_PRESENT,
+                                        .reference_id = one };
+        const struct admin_act admin = { .user_type = USER_TYPE_ADMIN };
+        struct account account = { .user_type = USER_TYPE_PATIENT, .status = USER_STATUS_ACTIVE };
+
+        assert_int_equal(admin_rules_apply(&to_one, 1, &account), 0);
+        assert_int_equal(admin_rules_apply(&doctor, 1, &account), 0);
+        assert_int_equal(account.has_reference_id, CM_ABSENT);
+        assert_int_equal(admin_rules_apply(&both, 1, &account), 0);
+        assert_int_equal(account.has_reference_id, CM_PRESENT);
+        assert_int_equal(admin_rules_apply(&admin, 1, &account), 0);
+        assert_int_equal(account.has_reference_id, CM_ABSENT);
+        assert_int_equal(admin_rules_apply(&to_one, 1, &account), ADMIN_STANDS_FOR_NOBODY);
+}
+
 static void a_phone_is_confirmed_once(void **state CM_UNUSED)
 {
         const struct admin_act act = { .phone = CM_STR("+972501234567") };
@@ -107,6 +128,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = { cmocka_unit_test(acts),
                                                    cmocka_unit_test(references),
+                                                   cmocka_unit_test(a_reference_is_of_a_type),
                                                    cmocka_unit_test(a_phone_is_confirmed_once) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

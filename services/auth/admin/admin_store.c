@@ -239,6 +239,7 @@ static const struct cm_pg_statement account_update = {
 int admin_store_update(struct cm_pg_tx *tx, const struct account *account)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        int r;
 
         cm_pg_put_uuid(&params, &account->id);
         cm_pg_put_int2(&params, (int16_t)account->user_type);
@@ -252,5 +253,6 @@ int admin_store_update(struct cm_pg_tx *tx, const struct account *account)
                 cm_pg_put_time(&params, account->phone_confirmed_at);
         else
                 cm_pg_put_null(&params);
-        return no_outcome(cm_pg_tx_query(tx, &account_update, &params, NULL));
+        r = cm_pg_tx_query(tx, &account_update, &params, NULL);
+        return r == CM_PG_DUPLICATE ? ADMIN_REFERENCE_TAKEN : no_outcome(r);
 }

@@ -11,7 +11,7 @@
  */
 #define ADMIN_SCOPE(claims) (&(const struct cm_pg_scope){ &(claims)->sub, 1, "admin" })
 
-enum admin_outcome { ADMIN_NOT_FOUND = 1, ADMIN_EMAIL_TAKEN };
+enum admin_outcome { ADMIN_NOT_FOUND = 1, ADMIN_EMAIL_TAKEN, ADMIN_REFERENCE_TAKEN };
 
 struct account_filter {
         struct cm_str email;          /* what the canonical address begins with; "" for all */
@@ -48,7 +48,8 @@ int admin_store_insert(struct cm_pg_tx *tx, const struct account *account, struc
 /* Whether the account under this lock has that number. 0, ADMIN_NOT_FOUND or an error. */
 int admin_store_has_phone(struct cm_pg_tx *tx, const struct cm_uuid *id,
                           struct cm_str phone) CM_MUST_CHECK;
-/* Type, status, reference, confirmed phone, must-change, version and time. */
+/* Type, status, reference, confirmed phone, must-change, version and time. 0, ADMIN_REFERENCE_TAKEN
+ * (the transaction is over) or an error. */
 int admin_store_update(struct cm_pg_tx *tx, const struct account *account) CM_MUST_CHECK;
 /* The tenant of who acts. 0, ADMIN_NOT_FOUND or an error. */
 int admin_store_tenant(struct cm_pg_tx *tx, struct cm_uuid *tenant_r) CM_MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "admin_facts.h"
 #include "admin_store.h"
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "codec/text.h"
@@ -82,8 +83,10 @@ int auth_admin_user_read(struct cm_request *request,
         int r = admin_store_read(auth->worker->pg, ADMIN_SCOPE(cm_request_claims(request)),
                                  cm_request_arena(request), &params->id, &account);
 
-        if (r == ADMIN_NOT_FOUND)
+        if (r == ADMIN_NOT_FOUND) {
+                refused_request_note_on(request, "account.read", "not_found", &params->id);
                 return cm_reply_not_found(request);
+        }
         return r ? r : cm_reply_json(request, 200, &account_schema, &account);
 }
 

@@ -156,16 +156,15 @@ void audit_admin(struct cm_request *request, const char *action, const struct cm
         audit_admin_on(request, action, user_id, target(request, target_id), reason, params);
 }
 
-void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
+void audit_client_token(struct cm_request *request, const struct cm_uuid *client,
                         struct cm_pg_params *params)
 {
         const struct cm_audit_entry entry = {
-                .actor = is_granted ? client : NULL,
+                .actor = client,
                 .action = "token.client_credentials",
                 .target = target(request, client),
-                .outcome = is_granted ? "done" : "refused",
+                .outcome = "done",
                 .method = "client_secret",
-                .reason = is_granted ? NULL : "wrong_secret",
         };
 
         cm_audit_params(request, &entry, params);

@@ -37,8 +37,8 @@ void audit_admin_on(struct cm_request *request, const char *action, const struct
                     struct cm_str target, struct cm_str reason, struct cm_pg_params *params);
 void audit_admin(struct cm_request *request, const char *action, const struct cm_uuid *user_id,
                  const struct cm_uuid *target, struct cm_str reason, struct cm_pg_params *params);
-/* A machine asked for a token. */
-void audit_client_token(struct cm_request *request, const struct cm_uuid *client, bool is_granted,
+/* A machine was given a token. */
+void audit_client_token(struct cm_request *request, const struct cm_uuid *client,
                         struct cm_pg_params *params);
 void audit_password_changed(struct cm_request *request, const struct cm_uuid *user_id,
                             struct cm_pg_params *params);

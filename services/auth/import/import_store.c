@@ -4,10 +4,12 @@
 
 #include "base/error.h"
 
+/* Each that is added has its row of the audit log. */
 static const struct cm_pg_statement import_add = {
         .name = "import_add",
         .writes = true,
-        .sql = "INSERT INTO users (id, tenant_id, user_type, status, email, email_key,"
+        .sql = "WITH added AS (INSERT INTO users (id, tenant_id, user_type, status, email, "
+               "email_key,"
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
                "   time_zone, created_at, updated_at, email_verified_at,"
                "   phone_number, phone_confirmed_at)"
@@ -23,7 +25,13 @@ static const struct cm_pg_statement import_add = {
                "   password_hash, display_name, first_name, full_name, avatar_url, language,"
                "   time_zone, created_at, updated_at, verified_at,"
                "   phone_number, phone_confirmed_at)"
-               " ON CONFLICT DO NOTHING RETURNING id, email_key",
+               " ON CONFLICT DO NOTHING RETURNING id, email_key"
+               "), logged AS ("
+               " INSERT INTO audit_log (user_id, action, target, outcome, method, at, ip,"
+               "   user_agent, request_id)"
+               " SELECT id, 'account.import', id::text, 'done', 'command', now(), '', '', '' FROM "
+               "added)"
+               " SELECT id, email_key FROM added",
 };
 
 /* A column of the accounts: an array of one text, number or id of each. */

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -75,11 +76,13 @@ static int count(struct cm_request *request, const struct cm_uuid *client)
                 return r == -CM_E_UNCERTAIN ? -CM_E_UNAVAILABLE : r;
         if (decision.allowed)
                 return 0;
+        refused_request_note_on(request, "token.client_credentials", "limit", client);
         return refuse_too_many(request, "Too many tokens for this client", decision.reset_us)
                        ?: REPLIED;
 }
 
-/* 0, CLIENT_NOT_FOUND or an error; the row of the audit log is written either way. */
+/* 0, CLIENT_NOT_FOUND or an error. A grant's row of the audit log is in its transaction; who is
+ * refused has no effect, and may name as many clients as they like. */
 static int take(struct cm_request *request, const struct cm_uuid *client, struct cm_str secret,
                 struct client_grant *grant_r)
 {
@@ -95,9 +98,14 @@ static int take(struct cm_request *request, const struct cm_uuid *client, struct
         if (r)
                 return r;
         found = client_store_take(tx, cm_request_arena(request), client, digest, grant_r);
-        if (found < 0)
+        if (found > 0) {
+                cm_pg_rollback(&tx);
+                refused_request_note_on(request, "token.client_credentials", "wrong_secret",
+                                        client);
+        }
+        if (found)
                 return found;
-        audit_client_token(request, client, found == 0, &audit);
+        audit_client_token(request, client, &audit);
         r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
         if (!r)
                 r = cm_pg_commit(&tx);

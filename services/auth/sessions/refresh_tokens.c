@@ -1,6 +1,7 @@
 #include "accounts/account_store.h"
 #include "announcements.h"
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "base/error.h"
 #include "errors.h"
 #include "mails/security_notice.h"
@@ -103,6 +104,14 @@ static int present(struct cm_request *request, const struct chain_link *presente
         return session_refresh_present(auth->refreshes, request, &attempt, result_r);
 }
 
+static int not_ours(struct cm_request *request)
+{
+        refused_request_note(request, &(const struct refused_request){ .action = "session.refresh",
+                                                                       .reason = "not_ours",
+                                                                       .method = "refresh" });
+        return refuse_unauthorized(request, CM_CODE_UNAUTHORIZED, "Not a refresh token of ours");
+}
+
 int auth_refresh(struct cm_request *request, const struct refresh *in)
 {
         struct auth *auth = cm_request_service(request);
@@ -112,8 +121,7 @@ int auth_refresh(struct cm_request *request, const struct refresh *in)
         int r;
 
         if (!chain_link_parse(&auth->chain_key, in->refresh_token, &presented))
-                return refuse_unauthorized(request, CM_CODE_UNAUTHORIZED,
-                                           "Not a refresh token of ours");
+                return not_ours(request);
         chain_link_make(&child, &presented.session_id, presented.generation + 1);
         r = present(request, &presented, &child, &result);
         switch (r) {

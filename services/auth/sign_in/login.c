@@ -1,5 +1,6 @@
 #include "accounts/account_store.h"
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth_api.h"
 #include "base/error.h"
 #include "bus/outbox.h"
@@ -220,6 +221,11 @@ int auth_login(struct cm_request *request, const struct login *in)
                              &attempt.counted, &wait_us);
         if (r == LOGIN_LIMIT_REACHED) {
                 count("outcome=\"limited\"");
+                refused_request_note(
+                        request, &(const struct refused_request){ .action = "login.password",
+                                                                  .reason = "limit",
+                                                                  .method = "password",
+                                                                  .email_key = attempt.email_key });
                 return refuse_too_many(request, "Too many failed logins", wait_us);
         }
         if (r)

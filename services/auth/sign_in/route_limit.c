@@ -1,5 +1,6 @@
 #include "route_limit.h"
 
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "codec/digest.h"
@@ -40,6 +41,7 @@ int route_limit_network(struct cm_request *request, const char *operation, int64
         if (r || decision.allowed)
                 return r;
         count_refusal("by=\"network\"");
+        refused_request_note(request, &(const struct refused_request){ .reason = "limit" });
         r = refuse_too_many(request, "Too many requests from this network", decision.reset_us);
         return r ? r : 1;
 }

@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/uuid.h"
+#include "errors.h"
+#include "refusals.h"
 #include "sign_in.h"
 #include "step_up.h"
 
@@ -74,6 +77,19 @@ static int sign_in(struct cm_request *request, const uint8_t digest[CM_SHA256_SI
         return r ? r : sign_in_reply(request, 200, &sign_in, &user);
 }
 
+/* Whoever has no ticket needs no account to say so: no row for each. */
+static int no_ticket(struct cm_request *request)
+{
+        int r;
+
+        refused_request_note(request, &(const struct refused_request){ .action = "login.ticket",
+                                                                       .reason = "no_ticket",
+                                                                       .method = "code" });
+        r = refuse_unauthorized(request, CM_CODE_INVALID_CREDENTIALS,
+                                "The proof of who you are does not hold");
+        return r ? r : 1;
+}
+
 int auth_login_second_factor(struct cm_request *request, const struct second_factor_login *in)
 {
         struct auth *auth = cm_request_service(request);
@@ -85,7 +101,7 @@ int auth_login_second_factor(struct cm_request *request, const struct second_fac
         cm_sha256(in->ticket.data, in->ticket.len, digest);
         r = login_ticket_read(auth->worker->pg, cm_request_arena(request), digest, &ticket);
         if (r > 0)
-                r = step_up_refuse(request, NULL, "login.ticket", "no_ticket");
+                r = no_ticket(request);
         if (!r)
                 r = step_up_code(request, &ticket.user_id, in->code, false, &code);
         if (!r)

@@ -4,6 +4,7 @@
 
 #include "accounts/account_store.h"
 #include "audit/audit_rows.h"
+#include "audit/refused_requests.h"
 #include "auth.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -35,9 +36,15 @@ int step_up_refuse(struct cm_request *request, const struct cm_uuid *user_id, co
         return 1;
 }
 
-static int too_many(struct cm_request *request, const char *title, int64_t wait_us)
+static int too_many(struct cm_request *request, const struct cm_uuid *user_id, const char *action,
+                    const char *title, int64_t wait_us)
 {
-        int r = refuse_too_many(request, title, wait_us);
+        int r;
+
+        refused_request_note(request, &(const struct refused_request){ .action = action,
+                                                                       .reason = "limit",
+                                                                       .user = user_id });
+        r = refuse_too_many(request, title, wait_us);
 
         return r ? r : 1;
 }
@@ -85,7 +92,8 @@ int step_up_password(struct cm_request *request, struct cm_str password)
         r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, &source, &attempt,
                              &wait_us);
         if (r == LOGIN_LIMIT_REACHED)
-                return too_many(request, "Too many wrong passwords", wait_us);
+                return too_many(request, &claims->sub, "step_up.password",
+                                "Too many wrong passwords", wait_us);
         if (!r)
                 r = check_password(request, source.email_key, password);
         if (!r)
@@ -137,7 +145,8 @@ int step_up_code(struct cm_request *request, const struct cm_uuid *user_id, stru
         r = second_factor_store_try(auth->worker->pg, cm_request_arena(request), user_id, &limit,
                                     &attempt);
         if (r == SECOND_FACTOR_LIMIT_REACHED)
-                return too_many(request, "Too many wrong codes", attempt.wait_us);
+                return too_many(request, user_id, "step_up.code", "Too many wrong codes",
+                                attempt.wait_us);
         if (r < 0)
                 return r;
         if (r == SECOND_FACTOR_NONE || attempt.confirmed == enrolling)

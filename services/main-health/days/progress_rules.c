@@ -15,6 +15,8 @@ static size_t run_of(const cm_date *days, size_t count)
 void progress_rules_make(const cm_date *days, size_t count, cm_date today,
                          struct progress *progress_r)
 {
+        for (; count && days[0] > today; days++)
+                count--;
         *progress_r = (struct progress){
                 .today = today,
                 .days = (int64_t)count,

@@ -5,8 +5,9 @@
 #include "health.h"
 #include "service/user_refs.h"
 
-/* user.created, user.updated. Run inside the inbox transaction. Where somebody lived who is deleted
- * is not written down any more, also when this comes behind user.erased. */
+/* user.created, user.updated: who people are, where they live, whom they are to stand for. Run
+ * inside the inbox transaction. Where somebody lived who is deleted is not written down any more,
+ * also when this comes behind user.erased. */
 static int on_users(struct cm_delivery *deliveries, const void *const *facts, size_t count)
 {
         struct person_move *moves = cm_arena_array(deliveries->arena, count, sizeof(*moves));
@@ -21,6 +22,9 @@ static int on_users(struct cm_delivery *deliveries, const void *const *facts, si
                         moves[moved++] = (struct person_move){ user->user_id, user->time_zone,
                                                                user->changed_at };
         }
+        if (r == 0)
+                r = person_store_claims(deliveries->tx, (const struct user_ref *const *)facts,
+                                        count);
         if (r == 0 && moved)
                 r = person_store_moved(deliveries->tx, moves, moved);
         for (size_t i = 0; i < moved && r == 0 && health; i++)

@@ -163,6 +163,54 @@ int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves, siz
         return cm_pg_tx_query(tx, &moved_statement, &params, NULL);
 }
 
+/* Only what is the account's newest version here counts. */
+static const struct cm_pg_statement claims_statement = {
+        .name = "persons_claims",
+        .writes = true,
+        .sql = "WITH newest AS (SELECT DISTINCT ON (user_id) f.*"
+               "  FROM unnest($1::uuid[], $2::int2[], $3::uuid[], $4::int8[], $5::timestamptz[])"
+               "   AS f(user_id, user_type, reference_id, version, claimed_at)"
+               "  JOIN user_refs u USING (user_id) WHERE f.version >= u.version"
+               "  ORDER BY user_id, f.version DESC),"
+               " gone AS (DELETE FROM account_references a USING newest n"
+               "  WHERE a.user_id = n.user_id AND n.reference_id IS NULL)"
+               " INSERT INTO account_references AS a SELECT * FROM newest"
+               "  WHERE reference_id IS NOT NULL"
+               " ON CONFLICT (user_id) DO UPDATE SET user_type = EXCLUDED.user_type,"
+               "  reference_id = EXCLUDED.reference_id, version = EXCLUDED.version,"
+               "  claimed_at = EXCLUDED.claimed_at",
+};
+
+int person_store_claims(struct cm_pg_tx *tx, const struct user_ref *const *facts, size_t count)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+
+        cm_pg_array_begin(&params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_uuid(&params, &facts[i]->user_id);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_INT2_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_int(&params, facts[i]->user_type);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_UUID_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                if (facts[i]->has_reference_id == CM_PRESENT)
+                        cm_pg_array_uuid(&params, &facts[i]->reference_id);
+                else
+                        cm_pg_array_null(&params);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_INT8_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_int(&params, facts[i]->version);
+        cm_pg_array_end(&params);
+        cm_pg_array_begin(&params, CM_PG_TIME_ARRAY);
+        for (size_t i = 0; i < count; i++)
+                cm_pg_array_int(&params, facts[i]->changed_at);
+        cm_pg_array_end(&params);
+        return cm_pg_tx_query(tx, &claims_statement, &params, NULL);
+}
+
 static const struct cm_pg_statement erase_statement = {
         .name = "person_erase",
         .writes = true,

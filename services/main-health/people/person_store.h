@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "person.h"
+#include "schemas.h"
 #include "store/pg.h"
 
 /*
@@ -29,5 +30,9 @@ struct person_move {
  * must name the persons. */
 int person_store_moved(struct cm_pg_tx *tx, const struct person_move *moves,
                        size_t count) CM_MUST_CHECK;
+/* Writes down whom accounts are to stand for, or that they stand for nobody any more: after the
+ * same facts are in user_refs, by which it tells an older one. Inside the caller's transaction. */
+int person_store_claims(struct cm_pg_tx *tx, const struct user_ref *const *facts,
+                        size_t count) CM_MUST_CHECK;
 /* Removes all that is kept of a person. Inside the caller's transaction. */
 int person_store_erase(struct cm_pg_tx *tx, const struct cm_uuid *id) CM_MUST_CHECK;

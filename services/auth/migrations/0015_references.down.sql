@@ -1,0 +1,2 @@
+DROP INDEX users_reference;
+ALTER TABLE users DROP CONSTRAINT users_reference_kind;
