@@ -1,3 +1,4 @@
+#include "accounts/tenant_commands.h"
 #include "audit/audit_command.h"
 #include "audit/refused_requests.h"
 #include "auth.h"
@@ -25,6 +26,13 @@ static const struct cm_command commands[] = {
         { "--withdraw-key",
           "  --withdraw-key KID  a key that leaked: its tokens are refused from now on\n",
           .run_on_stores = key_withdraw_command },
+        { "--list-tenants", "  --list-tenants   with the number of their people\n",
+          .run_on_stores = tenant_list_command },
+        { "--add-tenant",
+          "  --add-tenant 'NAME <ADDRESS>'  a tenant and its first admin, who chooses a password "
+          "by\n"
+          "                   way of a reset\n",
+          .run_on_stores = tenant_add_command },
         { "--import-users",
           "  --import-users FILE  (-: standard input, from a file) bring in accounts: rows of\n"
           "                   supabase's auth.users (JSON lines, a JSON array, CSV with a "

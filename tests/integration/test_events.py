@@ -461,6 +461,8 @@ def test_days_in_a_row_and_points(patient):
     assert (progress()["current_streak"], progress()["xp"]) == (4, 50)
     person.health.post(f"/v1/health-events/{today['id']}/void", json={"reason": "x"})
     assert (progress()["current_streak"], progress()["xp"]) == (3, 40)
+    days_ago(-3, {"event_type": "appointment", "event_subtype": "visit", "event_data": {"title": "dentist", "status": "booked"}})
+    assert (progress()["days"], progress()["last_day"]) == (4, some["last_day"]), "what is planned has not been"
     days_ago(4, MOOD)
     assert (progress()["current_streak"], progress()["longest_streak"]) == (4, 4)
     assert patient().health.get("/v1/days/progress").json()["days"] == 0

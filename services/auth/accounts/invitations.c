@@ -1,3 +1,4 @@
+#include "admin/admin_facts.h"
 #include "audit/audit_rows.h"
 #include "base/error.h"
 #include "bus/outbox.h"
@@ -21,40 +22,49 @@ static int32_t user_type_of(const struct new_invitation *in)
         }
 }
 
+static int mail(struct cm_request *request, struct cm_pg_tx *tx,
+                const struct invitation *invitation, struct cm_str code, struct cm_str language)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
+        const struct mail mail = {
+                .template = MAIL_TEMPLATE_INVITATION,
+                .to = invitation->email,
+                .language = language,
+                .time_zone = CM_STR("UTC"),
+                .code = code,
+                .life_us = invitation->expires_at - invitation->created_at,
+        };
+
+        if (!invitation->has_email)
+                return 0;
+        mails_params(request, &mail, &fact);
+        return cm_pg_tx_query(tx, &cm_outbox_insert, &fact, NULL);
+}
+
+/* 0, INVITATION_INVALID when who invites is no admin any more, or an error. */
 static int store(struct cm_request *request, const struct invitation *invitation,
                  const struct mailed_code *code, struct cm_str language)
 {
-        static const struct cm_pg_scope service_scope = { .role = "service" };
         struct auth *auth = cm_request_service(request);
-        struct cm_arena *arena = cm_request_arena(request);
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params row = { 0 };
+        const struct cm_uuid *actor = &cm_request_claims(request)->sub;
+        const struct cm_pg_scope scope = { .users = actor, .count = 1, .role = "service" };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
-        const struct cm_pg_flight_item items[] = {
-                { &invitation_store_insert, &row, NULL },
-                { &cm_audit_insert, &audit, NULL },
-                { &cm_outbox_insert, &fact, NULL },
-        };
-        size_t count = invitation->has_email ? 3 : 2;
-        int r;
+        CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
+        struct cm_str email_key = CM_STR_NONE;
+        int r = cm_pg_begin(auth->worker->pg, &scope, &tx);
 
-        invitation_store_insert_params(
-                invitation,
-                invitation->has_email ? cm_email_canonical(arena, invitation->email) : CM_STR_NONE,
-                &cm_request_claims(request)->sub, code->digest, &row);
-        audit_invited(request, &invitation->id, &audit);
         if (invitation->has_email)
-                mails_params(request,
-                             &(const struct mail){
-                                     .template = MAIL_TEMPLATE_INVITATION,
-                                     .to = invitation->email,
-                                     .language = language,
-                                     .time_zone = CM_STR("UTC"),
-                                     .code = code->text,
-                                     .life_us = invitation->expires_at - invitation->created_at,
-                             },
-                             &fact);
-        r = cm_pg_flight(auth->worker->pg, &service_scope, items, count, NULL);
+                email_key = cm_email_canonical(cm_request_arena(request), invitation->email);
+        if (!r)
+                r = invitation_store_insert(tx, invitation, email_key, actor, code->digest);
+        if (r)
+                return r;
+        audit_invited(request, &invitation->id, &audit);
+        r = cm_pg_tx_query(tx, &cm_audit_insert, &audit, NULL);
+        if (!r)
+                r = mail(request, tx, invitation, code->text, language);
+        if (!r)
+                r = cm_pg_commit(&tx);
         return r > 0 ? -CM_E_DATABASE : r;
 }
 
@@ -83,6 +93,8 @@ int auth_invite(struct cm_request *request, const struct new_invitation *in)
                 invitation.has_token = CM_PRESENT;
         }
         r = store(request, &invitation, &code, in->has_language ? in->language : CM_STR("en"));
+        if (r == INVITATION_INVALID)
+                return admin_no_longer(request);
         if (r)
                 return r;
         cm_reply_header(request, "Cache-Control", CM_STR("no-store"));

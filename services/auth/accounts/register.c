@@ -173,15 +173,11 @@ static int look_at_invitation(struct cm_request *request, const struct registrat
 {
         struct auth *auth = cm_request_service(request);
         uint8_t digest[MAILED_CODE_DIGEST_SIZE];
-        int r;
 
         if (!in->has_invitation)
                 return auth->registration == REGISTRATION_OPEN ? 0 : INVITATION_INVALID;
         mailed_code_digest(auth->login_limit.secret, CODE_INVITATION, in->invitation, digest);
-        r = invitation_store_find(auth->worker->pg, digest, account->email_key,
-                                  &account->invitation, &account->user.user_type);
-        account->is_invited = !r;
-        return r;
+        return invitation_store_find(auth->worker->pg, digest, account->email_key, account);
 }
 
 int auth_register(struct cm_request *request, const struct registration *in)

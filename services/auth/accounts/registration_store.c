@@ -34,7 +34,9 @@ void registration_store_insert_params(const struct pending_registration *registr
 
 #define COLUMNS                                                                                    \
         "id, email, email_key, password_hash, display_name, first_name, language, time_zone,"      \
-        " invitation_id, (SELECT i.user_type FROM invitations i WHERE i.id = invitation_id)"
+        " invitation_id, (SELECT i.user_type FROM invitations i WHERE i.id = invitation_id),"      \
+        " coalesce((SELECT i.tenant_id FROM invitations i WHERE i.id = invitation_id),"            \
+        "          (SELECT t.id FROM tenants t WHERE t.is_default))"
 
 static void read_one(const struct cm_pg_result *rows, struct cm_arena *arena,
                      struct pending_registration *registration_r)
@@ -51,6 +53,7 @@ static void read_one(const struct cm_pg_result *rows, struct cm_arena *arena,
         };
         *user = (struct user){
                 .id = cm_pg_uuid(rows, 0, 0),
+                .tenant_id = cm_pg_uuid(rows, 0, 10),
                 .user_type = cm_pg_is_null(rows, 0, 9) ? USER_TYPE_PATIENT
                                                        : (int32_t)cm_pg_int(rows, 0, 9),
                 .status = USER_STATUS_ACTIVE,
@@ -116,36 +119,45 @@ int registration_store_take(struct cm_pg_tx *tx, struct cm_arena *arena, const s
 
 /* ---- invitations */
 
-const struct cm_pg_statement invitation_store_insert = {
+static const struct cm_pg_statement insert_invitation = {
         .name = "invitation_insert",
         .writes = true,
         .sql = "INSERT INTO invitations (id, digest, email_key, user_type, invited_by, created_at,"
-               "   expires_at) VALUES ($1::uuid, $2::bytea, $3::text, $4::int2, $5::uuid,"
-               "   $6::timestamptz, $7::timestamptz)",
+               "   expires_at, tenant_id)"
+               " SELECT $1::uuid, $2::bytea, $3::text, $4::int2, $5::uuid, $6::timestamptz,"
+               "   $7::timestamptz, t FROM acting_tenant() t WHERE t IS NOT NULL RETURNING 1",
 };
 
-void invitation_store_insert_params(const struct invitation *invitation, struct cm_str email_key,
-                                    const struct cm_uuid *invited_by, const uint8_t digest[32],
-                                    struct cm_pg_params *params)
+int invitation_store_insert(struct cm_pg_tx *tx, const struct invitation *invitation,
+                            struct cm_str email_key, const struct cm_uuid *invited_by,
+                            const uint8_t digest[32])
 {
-        cm_pg_put_uuid(params, &invitation->id);
-        cm_pg_put_bytes(params, (struct cm_str){ (const char *)digest, 32 });
-        cm_pg_put_text(params, email_key);
-        cm_pg_put_int2(params, (int16_t)invitation->user_type);
-        cm_pg_put_uuid(params, invited_by);
-        cm_pg_put_time(params, invitation->created_at);
-        cm_pg_put_time(params, invitation->expires_at);
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
+        int r;
+
+        cm_pg_put_uuid(&params, &invitation->id);
+        cm_pg_put_bytes(&params, (struct cm_str){ (const char *)digest, 32 });
+        cm_pg_put_text(&params, email_key);
+        cm_pg_put_int2(&params, (int16_t)invitation->user_type);
+        cm_pg_put_uuid(&params, invited_by);
+        cm_pg_put_time(&params, invitation->created_at);
+        cm_pg_put_time(&params, invitation->expires_at);
+        r = cm_pg_tx_query(tx, &insert_invitation, &params, &rows);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        return rows.rows ? 0 : INVITATION_INVALID;
 }
 
 static const struct cm_pg_statement find_invitation = {
         .name = "invitation_find",
-        .sql = "SELECT id, user_type FROM invitations i WHERE digest = $1::bytea"
+        .sql = "SELECT id, user_type, tenant_id FROM invitations i WHERE digest = $1::bytea"
                " AND expires_at > now() AND (email_key IS NULL OR email_key = $2::text)"
                " AND NOT EXISTS (SELECT FROM invitation_uses u WHERE u.invitation_id = i.id)",
 };
 
 int invitation_store_find(struct cm_pg *pg, const uint8_t digest[32], struct cm_str email_key,
-                          struct cm_uuid *id_r, int32_t *user_type_r)
+                          struct pending_registration *registration_r)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
         CM_CLEANUP(cm_pg_result_clear) struct cm_pg_result rows = { 0 };
@@ -158,8 +170,10 @@ int invitation_store_find(struct cm_pg *pg, const uint8_t digest[32], struct cm_
                 return r > 0 ? -CM_E_DATABASE : r;
         if (!rows.rows)
                 return INVITATION_INVALID;
-        *id_r = cm_pg_uuid(&rows, 0, 0);
-        *user_type_r = (int32_t)cm_pg_int(&rows, 0, 1);
+        registration_r->invitation = cm_pg_uuid(&rows, 0, 0);
+        registration_r->is_invited = true;
+        registration_r->user.user_type = (int32_t)cm_pg_int(&rows, 0, 1);
+        registration_r->user.tenant_id = cm_pg_uuid(&rows, 0, 2);
         return 0;
 }
 

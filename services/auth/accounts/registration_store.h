@@ -27,14 +27,15 @@ int registration_store_find(struct cm_pg *pg, struct cm_arena *arena, struct cm_
 int registration_store_take(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_uuid *id,
                             struct pending_registration *registration_r) CM_MUST_CHECK;
 
-/* For a flight: an invitation. */
-extern const struct cm_pg_statement invitation_store_insert;
-void invitation_store_insert_params(const struct invitation *invitation, struct cm_str email_key,
-                                    const struct cm_uuid *invited_by, const uint8_t digest[32],
-                                    struct cm_pg_params *params);
-/* One that this address may use now. Suspends. 0, INVITATION_INVALID or an error. */
+/* In a transaction of the service that names who acts: an invitation to their tenant. 0,
+ * INVITATION_INVALID when they may not act for any (any more), or an error. */
+int invitation_store_insert(struct cm_pg_tx *tx, const struct invitation *invitation,
+                            struct cm_str email_key, const struct cm_uuid *invited_by,
+                            const uint8_t digest[32]) CM_MUST_CHECK;
+/* One that this address may use now: what it says of the account that it makes. Suspends. 0,
+ * INVITATION_INVALID or an error. */
 int invitation_store_find(struct cm_pg *pg, const uint8_t digest[32], struct cm_str email_key,
-                          struct cm_uuid *id_r, int32_t *user_type_r) CM_MUST_CHECK;
+                          struct pending_registration *registration_r) CM_MUST_CHECK;
 /* For a flight: uses it up. A duplicate when another account has done so. */
 extern const struct cm_pg_statement invitation_store_use;
 void invitation_store_use_params(const struct cm_uuid *invitation, const struct cm_uuid *user_id,

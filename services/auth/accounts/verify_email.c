@@ -33,7 +33,6 @@ static int use_invitation(struct cm_pg_tx *tx, const struct pending_registration
 static int make_account(struct cm_request *request, struct cm_pg_tx *tx,
                         struct pending_registration *registration)
 {
-        const struct auth *auth = cm_request_service(request);
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params row = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params fact = { 0 };
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params audit = { 0 };
@@ -41,7 +40,6 @@ static int make_account(struct cm_request *request, struct cm_pg_tx *tx,
         cm_time now = cm_request_now(request);
         int r;
 
-        user->tenant_id = auth->default_tenant;
         user->created_at = user->updated_at = user->email_verified_at = now;
         user->has_email_verified_at = CM_PRESENT;
         account_store_insert_params(user, registration->email_key, registration->password_hash,
