@@ -204,7 +204,8 @@ def test_main_health_keeps_whom_accounts_stand_for(admin, stack, auth, health, p
                                 headers={"Content-Type": "application/merge-patch+json"})
 
     def kept(who) -> list[tuple]:
-        return stack.postgres.rows("salus_health", "SELECT user_type, reference_id::text FROM account_references WHERE user_id = %s", who.id)
+        return stack.postgres.rows("salus_health", "SELECT user_type, reference_id::text FROM account_references WHERE user_id = %s",
+                                   who.id)
 
     assert patch(somebody, reference_id=whom).status_code == 200
     eventually(lambda: kept(somebody) == [(1, whom)], what="the claim is there")

@@ -415,7 +415,8 @@ def test_kills_leave_no_effect_without_its_row(private_stack, restarts):
         auth.start()
     effects = private_stack.postgres.rows("salus_auth", "SELECT sum(generation - 1), count(*) FROM sessions")[0]
     rows = private_stack.postgres.rows("salus_auth", "SELECT count(*) FILTER (WHERE action = 'session.refresh' AND reason IS NULL),"
-                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password') AND method <> 'settings') FROM audit_log")[0]
+                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password') AND method <> 'settings')"
+                                       " FROM audit_log")[0]
     assert effects == rows
     eventually(lambda: sealed(private_stack), within=10)
     assert verify(auth)[0] == 0

@@ -52,7 +52,8 @@ def api(auth):
 @pytest.fixture
 def stored(stack):
     def read(email: str) -> dict | None:
-        columns = "id, password_hash, status, display_name, full_name, language, time_zone, created_at, email_verified_at, phone_number, phone_confirmed_at"
+        columns = ("id, password_hash, status, display_name, full_name, language, time_zone, created_at, email_verified_at,"
+                   " phone_number, phone_confirmed_at")
         rows = stack.postgres.rows("salus_auth", f"SELECT {columns} FROM users WHERE email_key = %s", email)
         return dict(zip(columns.split(", "), rows[0], strict=True)) if rows else None
     return read

@@ -179,7 +179,8 @@ def test_the_end_and_the_mail_are_one_transaction(private_stack):
 
     def traces() -> list[tuple]:
         ended = private_stack.postgres.rows("salus_auth", "SELECT ended_reason FROM sessions WHERE id = %s", session)
-        refused = private_stack.postgres.rows("salus_auth", "SELECT reason FROM audit_log WHERE target = %s AND outcome = 'refused'", session)
+        refused = private_stack.postgres.rows("salus_auth", "SELECT reason FROM audit_log WHERE target = %s AND outcome = 'refused'",
+                                              session)
         mails = private_stack.postgres.rows("salus_auth", "SELECT 'mail' FROM outbox WHERE payload LIKE %s AND payload LIKE %s",
                                             f"%{somebody.id}%", "%session_stolen%")
         return ended + refused + mails

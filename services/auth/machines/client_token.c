@@ -111,7 +111,7 @@ static int take(struct cm_request *request, const struct cm_uuid *client, struct
                 r = cm_pg_commit(&tx);
         if (r)
                 return r > 0 ? -CM_E_DATABASE : r;
-        return found;
+        return 0;
 }
 
 /* ---- the token */
