@@ -146,6 +146,18 @@ def test_a_flood_of_refusals_is_no_flood_of_rows(private_stack):
         ("access.refuse", None, None, "beyond_the_limit_of_rows, 195 more", None, None)]
 
 
+def test_a_refusal_stands_without_its_row(private_stack):
+    auth = private_stack.daemon("auth", SALUS_WORKERS="1")
+    somebody = client.register(auth.url)
+    with private_stack.postgres.connect("salus_auth") as database:
+        database.execute("REVOKE INSERT ON audit_log FROM salus_auth")
+        database.execute("REVOKE INSERT (at, actor, user_id, action, target, outcome, method, reason, ip, user_agent, request_id)"
+                         " ON audit_log FROM salus_auth")
+    problem(somebody.auth.get("/v1/admin/users"), 403, "forbidden")
+    assert auth.metric("salus_auth_refusals_unwritten_total") == 1
+    assert "refused requests are not in the audit log" in auth.log_text()
+
+
 def test_an_attempt_beyond_the_limit_is_the_accounts_row(private_stack):
     """So its owner sees it; an address without an account has a row of nobody."""
     auth = private_stack.daemon("auth", SALUS_WORKERS="1", SALUS_LOGIN_ACCOUNT_LIMIT="2")
