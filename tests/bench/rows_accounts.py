@@ -35,7 +35,7 @@ def run_import(rig: Rig, path: Path) -> tuple[float, str]:
 
 
 def import_users(rig: Rig):
-    """Each with its event in the outbox, which the running daemon publishes meanwhile; then the same file again."""
+    """Each with its audit row and its event in the outbox, which the running daemon publishes meanwhile; then the same file again."""
     path = Path(rig.home.name) / "accounts"
     write_accounts(path)
     assert rig.auth.is_ready()
@@ -53,11 +53,14 @@ def import_users(rig: Rig):
 def verdict(rig: Rig, end: str, expected: str) -> str:
     accounts, = rig.stack.postgres.rows("salus_auth", "SELECT count(*) FROM users WHERE starts_with(email_key, 'person.')")
     events, = rig.stack.postgres.rows(
-        "salus_auth", "SELECT count(DISTINCT split_part(line, E'\\t', 5)) FROM outbox, regexp_split_to_table(payload, E'\\n') line"
+        "salus_auth", "SELECT count(DISTINCT u.id) FROM outbox, regexp_split_to_table(payload, E'\\n') line"
+        " JOIN users u ON u.id::text = split_part(line, E'\\t', 5) AND starts_with(u.email_key, 'person.')"
         " WHERE split_part(line, E'\\t', 3) = 'user.created.v1'")
-    if end != expected or accounts[0] != ACCOUNTS or events[0] != ACCOUNTS:
-        return f"VOID: {end}; {accounts[0]} accounts, {events[0]} events"
-    return f"{accounts[0]} accounts, {events[0]} events"
+    logged, = rig.stack.postgres.rows("salus_auth", "SELECT count(DISTINCT user_id) FROM audit_log WHERE action = 'account.import'")
+    found = f"{accounts[0]} accounts, {events[0]} events, {logged[0]} rows of the audit log"
+    if end != expected or {accounts[0], events[0], logged[0]} != {ACCOUNTS}:
+        return f"VOID: {end}; {found}"
+    return found
 
 
 ROWS = {"import_users": import_users}
