@@ -8,9 +8,9 @@
  *   SECONDS "15", or "15@200": each connection begins 200 requests a second, and no more
  *   TOKENS  a file, one bearer token a line; requests take them in turn ("-": none)
  *   BODIES  a file, one JSON body a line, taken in turn ("-": no body); "chain:FILE": a refresh
- * token a line, one for each connection, which goes on with the token that each answer brings IDS
- * a file for the acknowledged ids, 36 characters a line ("-": none)
- *
+ *           token a line, one for each connection, which goes on with the token that each answer
+ *           brings; "form:FILE": the same with forms, whose last field is the token
+ *   IDS     a file for the acknowledged ids, 36 characters a line ("-": none)
  *   REFUSED a status that is no failure here: these answers are counted and timed apart
  *
  * Prints one JSON object: requests, failed, seconds, p50_us, p99_us; with REFUSED also refused,
@@ -50,7 +50,7 @@ static struct {
         int port, connections;
         struct lines tokens, bodies;
         FILE *ids;
-        bool chains;
+        bool chains, forms; /* a form is a chain too */
         uint64_t sequence, nonce;
         uint64_t requests, failed;
         struct latencies {
@@ -102,7 +102,21 @@ static struct lines read_lines(const char *path)
 
 static void set_chain(struct connection *c, const char *token, int len)
 {
+        if (run.forms) {
+                char *last = strrchr(c->chain, '=') + 1;
+
+                snprintf(last, sizeof(c->chain) - (size_t)(last - c->chain), "%.*s", len, token);
+                return;
+        }
         snprintf(c->chain, sizeof(c->chain), "{\"refresh_token\":\"%.*s\"}", len, token);
+}
+
+static void begin_chain(struct connection *c, const char *line)
+{
+        if (run.forms)
+                snprintf(c->chain, sizeof(c->chain), "%s", line);
+        else
+                set_chain(c, line, (int)strlen(line));
 }
 
 static const char *next_body(const struct connection *c)
@@ -125,10 +139,10 @@ static void compose(struct connection *c)
                               "Authorization: Bearer %s\r\n", token);
         if (run.bodies.count)
                 n += snprintf(c->out + n, sizeof(c->out) - (size_t)n,
-                              "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+                              "Content-Type: application/%s\r\nContent-Length: %zu\r\n"
                               "Idempotency-Key: %016llx-%llu\r\n",
-                              strlen(body), (unsigned long long)run.nonce,
-                              (unsigned long long)run.sequence);
+                              run.forms ? "x-www-form-urlencoded" : "json", strlen(body),
+                              (unsigned long long)run.nonce, (unsigned long long)run.sequence);
         n += snprintf(c->out + n, sizeof(c->out) - (size_t)n, "\r\n%s", body);
         if ((size_t)n >= sizeof(c->out)) {
                 fprintf(stderr, "request too long\n");
@@ -319,8 +333,9 @@ int main(int argc, char **argv)
         run.method = argv[5];
         run.path = argv[6];
         run.tokens = read_lines(argv[7]);
-        run.chains = strncmp(argv[8], "chain:", 6) == 0;
-        run.bodies = read_lines(argv[8] + (run.chains ? 6 : 0));
+        run.forms = strncmp(argv[8], "form:", 5) == 0;
+        run.chains = run.forms || strncmp(argv[8], "chain:", 6) == 0;
+        run.bodies = read_lines(run.chains ? strchr(argv[8], ':') + 1 : argv[8]);
         run.ids = strcmp(argv[9], "-") ? fopen(argv[9], "w") : NULL;
         run.nonce = (uint64_t)now_ns() ^ (uint64_t)getpid() << 40;
         run.refusal = argc == 11 ? (int)strtol(argv[10], NULL, 10) : 0;
@@ -331,7 +346,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < run.connections; i++)
                 open_connection(&connections[i]);
         for (int i = 0; run.chains && i < run.connections; i++)
-                set_chain(&connections[i], run.bodies.items[i], (int)strlen(run.bodies.items[i]));
+                begin_chain(&connections[i], run.bodies.items[i]);
         begin = now_ns();
         end = begin + (int64_t)(strtod(argv[4], NULL) * 1e9);
         for (int i = 0; i < run.connections; i++) {

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from bench.auth_peers import PEERS
 from bench.rig import BENCH, BUILD, Rig
 from bench.table import Row
 from support.client import PASSWORD
@@ -18,21 +19,26 @@ CHAINS = 16
 STORM_SECONDS = 15
 
 
+def refresh_once(rig: Rig) -> tuple[dict, list[str]]:
+    """Each connection its own chain. Also returns the ids of the sessions."""
+    with httpx.Client(base_url=rig.auth.url) as api:
+        signed_in = [api.post("/v1/auth/login", json={"email": it.email, "password": PASSWORD}).json() for it in rig.people[:CHAINS]]
+    chains = rig.stack.folder / "chains"
+    chains.write_text("".join(it["refresh_token"] + "\n" for it in signed_in))
+    result = rig.load(rig.auth.port, CHAINS, SECONDS, "POST", "/v1/auth/refresh", bodies=f"chain:{chains}", tokens="-")
+    return result, [it["session_id"] for it in signed_in]
+
+
 def refresh(rig: Rig):
-    """Each connection its own chain; afterwards each session stands at the generation that its answers make."""
+    """Afterwards each session stands at the generation that its answers make."""
     rate = Row("refresh, 16 connections", "/s", goal=8000, absolute=True)
     late = Row("refresh, 16 connections, p99", "ms", goal=10, absolute=True, at_most=True)
     sessions, answered = [], 0
     for _ in range(ROUNDS):
-        people = rig.people[:CHAINS]
-        with httpx.Client(base_url=rig.auth.url) as api:
-            signed_in = [api.post("/v1/auth/login", json={"email": it.email, "password": PASSWORD}).json() for it in people]
-        chains = rig.stack.folder / "chains"
-        chains.write_text("".join(it["refresh_token"] + "\n" for it in signed_in))
-        result = rig.load(rig.auth.port, CHAINS, SECONDS, "POST", "/v1/auth/refresh", bodies=f"chain:{chains}", tokens="-")
+        result, ids = refresh_once(rig)
         rate.ours.append(result["rate"])
         late.ours.append(result["p99_us"] / 1000)
-        sessions += [it["session_id"] for it in signed_in]
+        sessions += ids
         answered += result["requests"]
     made = rig.stack.postgres.rows("salus_auth", "SELECT sum(generation - 1) FROM sessions WHERE id = ANY(%s::uuid[])", sessions)[0][0]
     logged = rig.stack.postgres.rows("salus_auth", "SELECT count(*) FROM audit_log WHERE action = 'session.refresh' AND outcome = 'done'"
@@ -52,13 +58,28 @@ def profile(rig: Rig):
     return [rate, late]
 
 
+def peers(rig: Rig):
+    """In turns with the others: ours rotates, finds reuse and logs; see peers/ for what theirs do."""
+    rows = []
+    for name, peer in PEERS.items():
+        refreshed = Row("refresh, 16 connections, against a peer", "/s", name, goal=10)
+        read = Row("profile, 16 connections, against a peer", "/s", name, goal=10)
+        with peer(rig) as asked:
+            for _ in range(ROUNDS):
+                refreshed.ours.append(refresh_once(rig)[0]["rate"])
+                refreshed.references.append(asked.refresh(SECONDS)["rate"])
+                read.ours.append(rig.load(rig.auth.port, 16, SECONDS, "GET", "/v1/me")["rate"])
+                read.references.append(asked.profile(SECONDS)["rate"])
+        rows += [refreshed, read]
+    return rows
+
+
 def hashes_a_second(cost: int) -> float:
     """The same library on all cores with nothing else to do: the ceiling."""
     BUILD.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", BENCH / "bcrypt.c", "-o", BUILD / "bcrypt", "-lcrypt", "-lpthread"], check=True)
     done = subprocess.run([BUILD / "bcrypt", str(cost), str(os.cpu_count()), "4"], capture_output=True, text=True, check=True)
     return float(done.stdout)
-
 
 
 def logins(rig: Rig, count: int) -> str:
@@ -117,4 +138,4 @@ def overload(rig: Rig):
     return [row]
 
 
-ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_login": login, "auth_overload": overload}
+ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_peers": peers, "auth_login": login, "auth_overload": overload}

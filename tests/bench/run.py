@@ -28,17 +28,22 @@ MODULES = (rows_auth, rows_events, rows_reads, rows_bus, rows_imports, rows_daem
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 
 
+def named(asked: str) -> list[str]:
+    return [asked] if asked in ROWS else [name for name in ROWS if name.startswith(f"{asked}_")]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(ROWS)}; all, when none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(ROWS)}; all, when none is given; auth: all of auth_…")
     parser.add_argument("--tsv", metavar="FILE", help="writes the table as TSV as well")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in ROWS]
+    names = [name for asked in arguments.names for name in named(asked)] or list(ROWS)
+    unknown = [asked for asked in arguments.names if not named(asked)]
     if unknown:
         parser.error(f"no such row: {', '.join(unknown)}")
     rig, rows = Rig(), []
     try:
-        for name in arguments.names or ROWS:
+        for name in names:
             print(f"… {name}", file=sys.stderr, flush=True)
             rows += ROWS[name](rig)
     finally:
