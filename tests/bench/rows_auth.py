@@ -3,15 +3,18 @@
 import json
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
 from bench.auth_peers import PEERS
 from bench.rig import BENCH, BUILD, Rig
+from bench.rows_daemons import answers
 from bench.table import Row
 from support.client import PASSWORD
 from support.daemon import Daemon
+from support.waiting import eventually
 
 ROUNDS = 5
 SECONDS = 4
@@ -138,4 +141,59 @@ def overload(rig: Rig):
     return [row]
 
 
-ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_peers": peers, "auth_login": login, "auth_overload": overload}
+def audit(rig: Rig):
+    """What the audit row of a refresh costs: in turns with a log whose table takes no rows."""
+    row = Row("refresh with its audit row, 16 connections", "/s", "without", goal=0.95)
+    with rig.stack.postgres.connect("salus_auth") as database:
+        database.execute("CREATE FUNCTION pass_over() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+
+        def rows_of(ids: list[str]) -> int:
+            return database.execute("SELECT count(*) FROM audit_log WHERE action = 'session.refresh' AND target = ANY(%s)",
+                                    [ids]).fetchone()[0]
+
+        for _ in range(ROUNDS):
+            result, ids = refresh_once(rig)
+            row.ours.append(result["rate"])
+            assert rows_of(ids) == result["requests"]
+            database.execute("CREATE TRIGGER pass_over BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION pass_over()")
+            result, ids = refresh_once(rig)
+            row.references.append(result["rate"])
+            database.execute("DROP TRIGGER pass_over ON audit_log")
+            assert rows_of(ids) == 0
+    return [row]
+
+
+def without_redis(rig: Rig):
+    """Attempts cannot be counted, so nobody is let in; they hear it at once, and so when Redis is back."""
+    row = Row("login while Redis is gone: 503, p99", "ms", goal=50, absolute=True, at_most=True)
+    port, bodies = rig.auth.port, logins(rig, CHAINS)
+    for _ in range(3):
+        rig.stack.bus.kill()
+        result = rig.load(port, CHAINS, "3@20", "POST", "/v1/auth/login", bodies=bodies, tokens="-", refused=503)
+        row.ours.append(result["refused_p99_us"] / 1000)
+        row.checked = f"{result['refused']} turned away, {result['requests']} let in"
+        rig.stack.bus.start()
+        eventually(lambda: httpx.post(f"{rig.auth.url}/v1/auth/login", json={
+            "email": rig.people[0].email, "password": PASSWORD}).status_code == 200, within=20)
+    return [row]
+
+
+def start_with_lists(rig: Rig):
+    """As scripts/up starts it: with Debian's lists of common passwords."""
+    lists = "/usr/share/john/password.lst,/usr/share/dict/cracklib-small"
+    row = Row("start until ready, with lists of common passwords", "ms", goal=100, absolute=True, at_most=True)
+    daemon = rig.stack.daemon("auth", name="auth-lists", SALUS_COMMON_PASSWORDS=lists)
+    for _ in range(5):
+        daemon.stop()
+        begin = time.monotonic()
+        daemon.start(wait=False)
+        while not answers(daemon):
+            assert time.monotonic() - begin < 20
+        row.ours.append((time.monotonic() - begin) * 1000)
+    rig.stack.daemons.remove(daemon)
+    daemon.stop()
+    return [row]
+
+
+ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_peers": peers, "auth_login": login, "auth_overload": overload,
+        "auth_audit": audit, "auth_without_redis": without_redis, "auth_start": start_with_lists}
