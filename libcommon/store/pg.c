@@ -127,7 +127,8 @@ static const struct cm_pg_statement set_scope = {
         .sql = "SELECT set_config('app.users', $1::text, true), set_config('app.role', $2::text, "
                "true),"
                " set_config('statement_timeout', $3::text, true),"
-               " set_config('enable_sort', $4::text, true)",
+               " set_config('enable_sort', $4::text, true),"
+               " set_config('plan_cache_mode', $5::text, true)",
 };
 
 /* An error ends the whole flight at once, wherever the next statements would have waited; that of a
@@ -165,14 +166,15 @@ static void put_users(struct cm_pg_params *params, const struct cm_pg_scope *sco
 }
 
 int pg_op_scope(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,
-                int64_t timeout_us, bool by_index)
+                int64_t timeout_us, struct pg_planning planning)
 {
         CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
 
         put_users(&params, scope);
         cm_pg_put_text(&params, cm_str_from(scope && scope->role ? scope->role : "user"));
         put_timeout(&params, timeout_us);
-        cm_pg_put_text(&params, by_index ? CM_STR("off") : CM_STR("on"));
+        cm_pg_put_text(&params, planning.by_index ? CM_STR("off") : CM_STR("on"));
+        cm_pg_put_text(&params, planning.once ? CM_STR("force_generic_plan") : CM_STR("auto"));
         return pg_op_add(conn, op, &set_scope, &params, NULL);
 }
 
@@ -241,7 +243,7 @@ static int fill_flight(struct pg_conn *conn, struct pg_op *op, const struct cm_p
                        const struct cm_pg_flight_item *items, size_t count)
 {
         int r = pg_op_scope(conn, op, scope, pg_statement_timeout(conn->pg),
-                            is_by_index(items, count));
+                            (struct pg_planning){ .by_index = is_by_index(items, count) });
 
         for (size_t i = 0; i < count && r == 0; i++)
                 r = pg_op_add(conn, op, items[i].statement, items[i].params, items[i].result_r);

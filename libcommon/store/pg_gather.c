@@ -290,7 +290,9 @@ static int fill(struct pg_conn *conn, struct pg_op *op, struct batch *batch,
                 rows[i] = batch->slots[i]->row;
                 users[i] = batch->slots[i]->user;
         }
-        r = pg_op_scope(conn, op, &scope, conn->pg->config.statement_timeout_us, false);
+        r = pg_op_scope(
+                conn, op, &scope, conn->pg->config.statement_timeout_us,
+                (struct pg_planning){ .by_index = spec->statement->by_index, .once = true });
         for (size_t i = 0; i < part_count && r == 0; i++)
                 r = add_part(conn, op, batch, &parts[i], rows);
         cm_free(rows);

@@ -102,10 +102,15 @@ int pg_op_prepare(struct pg_conn *conn, const struct cm_pg_statement *statement)
 int pg_op_prepare_all(struct pg_conn *conn, const struct cm_pg_flight_item *items, size_t count);
 /* Those of the pool's that are prepared ahead. A failure ends the connection. */
 void pg_prepare_ahead(struct pg_conn *conn);
+/* How the statements of a transaction are planned. */
+struct pg_planning {
+        bool by_index; /* never by sorting what an index has in order */
+        bool once;     /* for any arrays; else the server may plan anew for short ones each time */
+};
 /* Adds the statement that says whom the transaction acts for, how long a statement may take, and
- * that it may not sort. */
+ * how these are planned. */
 int pg_op_scope(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_scope *scope,
-                int64_t timeout_us, bool by_index);
+                int64_t timeout_us, struct pg_planning planning);
 int pg_op_add(struct pg_conn *conn, struct pg_op *op, const struct cm_pg_statement *statement,
               const struct cm_pg_params *params, struct cm_pg_result *result_r);
 int pg_op_add_sql(struct pg_conn *conn, struct pg_op *op, const char *sql);

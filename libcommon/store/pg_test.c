@@ -582,6 +582,31 @@ static void test_gathered_rows_get_their_own_answers(void **state CM_UNUSED)
         run(gathers);
 }
 
+static void plans_once(void *arg CM_UNUSED)
+{
+        static const struct cm_pg_statement is_planned_once = {
+                .name = "is_planned_once",
+                .sql = "SELECT current_setting('plan_cache_mode') = 'force_generic_plan'"
+                       " FROM unnest($1::int4[])",
+        };
+        const struct cm_pg_gather_spec spec = {
+                .statement = &is_planned_once,
+                .encode = encode_things,
+                .answer = answer_thing,
+                .user = user_of_thing,
+        };
+
+        assert_int_equal(cm_pg_gather_new(pg, &spec, &gather), 0);
+        gather_one(&outcomes[0]);
+        assert_int_equal(outcomes[0], 77);
+        cm_pg_gather_free(&gather);
+}
+
+static void test_a_gathered_statement_is_planned_once(void **state CM_UNUSED)
+{
+        run(plans_once);
+}
+
 static const struct cm_pg_statement plain_things = {
         .name = "plain_things",
         .sql = "INSERT INTO things SELECT unnest($1::int4[])",
@@ -764,6 +789,7 @@ int main(void)
                 TEST(test_more_transactions_than_connections_take_turns),
                 TEST(test_copy),
                 TEST(test_gathered_rows_get_their_own_answers),
+                TEST(test_a_gathered_statement_is_planned_once),
                 TEST(test_a_row_whose_claim_is_taken_does_not_wait),
                 TEST(test_notifications_and_one_after_connecting),
                 TEST(test_without_a_server_the_answer_comes_at_once),

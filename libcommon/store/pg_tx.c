@@ -142,7 +142,8 @@ static int begin_statement(struct cm_pg_tx *tx, const struct cm_pg_scope *scope,
         if (with_begin)
                 r = pg_op_add_sql(tx->conn, op, "BEGIN");
         if (r == 0)
-                r = pg_op_scope(tx->conn, op, scope, pg_statement_timeout(tx->pg), false);
+                r = pg_op_scope(tx->conn, op, scope, pg_statement_timeout(tx->pg),
+                                (struct pg_planning){ 0 });
         if (r == 0)
                 r = add_item(tx, op, first);
         if (r < 0)

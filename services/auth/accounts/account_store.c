@@ -120,7 +120,7 @@ void account_store_insert_params(const struct user *user, struct cm_str email_ke
         NOBODY_ID ", " NOBODY_ID ", 1::int2, 1::int2, 'somebody@example.org', 'Somebody', NULL,"   \
                   " NULL, NULL, NULL, 'en', 'Europe/Lisbon', '{}', 1, now(), now(), now(), NULL, " \
                   "NULL,"                                                                          \
-                  " NULL, '{}', false, repeat('-', 73)"
+                  " NULL, '{}', false, NULL, repeat('-', 73)"
 #define POLICIES_PASS                                                                              \
         NOBODY_ID " = ANY ((SELECT NULLIF(current_setting('app.users', true), '')::uuid[])"        \
                   "::uuid[]) OR (SELECT current_setting('app.role', true)) = 'service'"
