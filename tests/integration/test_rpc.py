@@ -51,13 +51,13 @@ def is_empty(bus) -> bool:
 
 def test_the_context_of_a_person(chat, patient):
     person = known(chat, patient(time_zone="Asia/Jerusalem", language="he"))
-    today = datetime.datetime.now(datetime.UTC)
+    morning = datetime.datetime.now(datetime.UTC).replace(hour=4, minute=30) - datetime.timedelta(days=1)  # 6:30 or 7:30 there
     for event in (
         MOOD, SQUATS,
         {"event_type": "symptom", "event_subtype": "general", "event_data": {"symptoms": ["headache"], "severity": 6}},
         {"event_type": "medication", "event_subtype": "scheduled", "event_data": {"name": "Ramipril", "status": "taken"}},
-        {"event_type": "vital", "event_subtype": "sleep", "occurred_at": (today - datetime.timedelta(hours=8)).isoformat(),
-         "ended_at": (today - datetime.timedelta(hours=1)).isoformat(), "event_data": {"total_duration": 400}},
+        {"event_type": "vital", "event_subtype": "sleep", "occurred_at": (morning - datetime.timedelta(hours=7)).isoformat(),
+         "ended_at": morning.isoformat(), "event_data": {"total_duration": 400}},
         {"event_type": "vital", "event_subtype": "weight", "event_data": {"value": 71.5, "unit": "kg"}},
     ):
         assert person.health.post("/v1/health-events", json=event).status_code == 201
