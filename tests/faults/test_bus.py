@@ -328,8 +328,8 @@ def test_20_connections_to_redis_are_half_open(house, ledger, facts):
 
 @pytest.mark.timeout(3600)
 def test_kills(house, ledger, facts, kills):
-    """`--kills N`: daemons and Redis die by kill -9 at random and come back, under a load of everything, which grows with N. What is
-    behind at the end is chat, with some 290 events a second on the embedded stand-in: it has its time."""
+    """`--kills N`: daemons and Redis die by kill -9 at random and come back, under a load of everything, which grows with N. Who is
+    behind at the end has time by how much there was."""
     dice = random.Random(kills)
     victims = [*house.daemons, house.bus]
     mix = [*MIX, (Reminder, 2)]
@@ -353,4 +353,4 @@ def test_kills(house, ledger, facts, kills):
     finally:
         ended.set()
         feeding.join()
-    ledger.finish().check(within=60 + ledger.head("auth") / 100)
+    ledger.finish().check(within=60 + ledger.given("auth") / 100)
