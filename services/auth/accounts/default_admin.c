@@ -4,9 +4,9 @@
 
 #include "admin/admin_facts.h"
 #include "admin/admin_store.h"
+#include "audit/audit_rows.h"
 #include "base/error.h"
 #include "codec/text.h"
-#include "service/audit.h"
 #include "sys/log.h"
 
 static const struct cm_pg_scope service_scope = { .role = "service" };
@@ -67,25 +67,6 @@ static int find(struct cm_pg_tx *tx, const struct cm_uuid *tenant)
         return rows.rows ? THERE_IS_ONE : 0;
 }
 
-static int write_audit(struct cm_pg_tx *tx, struct cm_arena *arena, const struct account *account)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        char id[CM_UUID_TEXT_SIZE];
-        const struct cm_audit_entry entry = {
-                .user = &account->id,
-                .action = "account.create",
-                .target = cm_arena_str(arena, cm_str_from(cm_uuid_format(&account->id, id))),
-                .outcome = "done",
-                .method = "settings",
-                .reason = "first_admin",
-        };
-        int r;
-
-        cm_audit_params_own(&entry, account->created_at, &params);
-        r = cm_pg_tx_query(tx, &cm_audit_insert, &params, NULL);
-        return r > 0 ? -CM_E_DATABASE : r;
-}
-
 static int make(struct auth *auth, struct cm_pg_tx *tx, struct cm_arena *arena)
 {
         struct cm_str email = cm_str_from(auth->settings->admin_email), hash = CM_STR_NONE;
@@ -103,13 +84,17 @@ static int make(struct auth *auth, struct cm_pg_tx *tx, struct cm_arena *arena)
                 .created_at = now,
                 .updated_at = now,
         };
+        const struct cm_audit_entry made = { .user = &account.id,
+                                             .action = "account.create",
+                                             .method = "settings",
+                                             .reason = "first_admin" };
         int r = passwords_hash(auth->passwords, arena, cm_str_from(auth->settings->admin_password),
                                &hash);
 
         if (!r)
                 r = admin_store_insert(tx, &account, cm_email_canonical(arena, email), hash);
         if (!r)
-                r = write_audit(tx, arena, &account);
+                r = audit_own(tx, arena, &made, &account.id, now);
         return r ? r : admin_facts_created(auth, tx, arena, &account);
 }
 

@@ -4,11 +4,11 @@
 
 #include "admin/admin_facts.h"
 #include "admin/admin_store.h"
+#include "audit/audit_rows.h"
 #include "auth.h"
 #include "base/error.h"
 #include "codec/text.h"
 #include "passwords/stored_hash.h"
-#include "service/audit.h"
 #include "tenant_store.h"
 
 enum { DONE = 0, FAILED = 1, USAGE = 2, NAME_MAX_CHARS = 100 };
@@ -81,27 +81,13 @@ static struct account admin_of(const struct wanted *wanted, cm_time now)
         };
 }
 
-static int write_row(struct cm_pg_tx *tx, struct cm_arena *arena, const char *action,
-                     const struct account *admin, const struct cm_uuid *target)
-{
-        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
-        char id[CM_UUID_TEXT_SIZE];
-        const struct cm_audit_entry entry = {
-                .user = &admin->id,
-                .action = action,
-                .target = cm_arena_str(arena, cm_str_from(cm_uuid_format(target, id))),
-                .outcome = "done",
-                .method = "command",
-        };
-
-        cm_audit_params_own(&entry, admin->created_at, &params);
-        return cm_pg_tx_query(tx, &cm_audit_insert, &params, NULL);
-}
-
 static int add(const struct auth *auth, struct cm_pg *pg, struct cm_arena *arena,
                const struct wanted *wanted, const struct account *admin)
 {
         static const struct cm_pg_scope service_scope = { .role = "service" };
+        struct cm_audit_entry made = { .user = &admin->id,
+                                       .action = "tenant.create",
+                                       .method = "command" };
         CM_CLEANUP(cm_pg_rollback) struct cm_pg_tx *tx = NULL;
         int r = cm_pg_begin(pg, &service_scope, &tx);
 
@@ -113,9 +99,10 @@ static int add(const struct auth *auth, struct cm_pg *pg, struct cm_arena *arena
         if (!r)
                 r = admin_facts_created(auth, tx, arena, admin);
         if (!r)
-                r = write_row(tx, arena, "tenant.create", admin, &admin->tenant_id);
+                r = audit_own(tx, arena, &made, &admin->tenant_id, admin->created_at);
+        made.action = "account.create";
         if (!r)
-                r = write_row(tx, arena, "account.create", admin, &admin->id);
+                r = audit_own(tx, arena, &made, &admin->id, admin->created_at);
         return r ? r : cm_pg_commit(&tx);
 }
 

@@ -1,5 +1,7 @@
 #include "audit_rows.h"
 
+#include "base/error.h"
+
 #include <string.h>
 
 #include "service/audit.h"
@@ -197,4 +199,19 @@ void audit_log_read(struct cm_request *request, const struct cm_uuid *user_id, s
         };
 
         cm_audit_params(request, &entry, params);
+}
+
+int audit_own(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_audit_entry *entry,
+              const struct cm_uuid *target, cm_time now)
+{
+        CM_CLEANUP(cm_pg_params_deinit) struct cm_pg_params params = { 0 };
+        struct cm_audit_entry whole = *entry;
+        char id[CM_UUID_TEXT_SIZE];
+        int r;
+
+        whole.target = cm_arena_str(arena, cm_str_from(cm_uuid_format(target, id)));
+        whole.outcome = "done";
+        cm_audit_params_own(&whole, now, &params);
+        r = cm_pg_tx_query(tx, &cm_audit_insert, &params, NULL);
+        return r > 0 ? -CM_E_DATABASE : r;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include "http/request.h"
+#include "service/audit.h"
 #include "store/pg.h"
 
 /* What auth writes into the audit log: parameters of cm_audit_insert. Refreshes and the ends of
@@ -45,3 +46,8 @@ void audit_password_changed(struct cm_request *request, const struct cm_uuid *us
 /* An admin looked at the log; `what` describes the search. */
 void audit_log_read(struct cm_request *request, const struct cm_uuid *user_id, struct cm_str what,
                     struct cm_pg_params *params);
+
+/* A row of what no request caused, in the transaction of its effect: `entry` but for its target and
+ * outcome. 0 or an error. Suspends. */
+int audit_own(struct cm_pg_tx *tx, struct cm_arena *arena, const struct cm_audit_entry *entry,
+              const struct cm_uuid *target, cm_time now) CM_MUST_CHECK;

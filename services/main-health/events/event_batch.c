@@ -134,7 +134,7 @@ static void store(void *arg)
 
         /* Most likely it is the chunk before that has the key, and ends in a moment. */
         if (r == EVENT_KEY_AT_WORK)
-                r = cm_fiber_sleep(KEY_PATIENCE_US) < 0 ? -CM_E_CANCELLED : EVENT_KEY_AT_WORK;
+                (void)!cm_fiber_sleep(KEY_PATIENCE_US);
         if (r > 0 || r == -CM_E_DATABASE)
                 store_one_by_one(chunk);
         for (size_t i = 0; r < 0 && r != -CM_E_DATABASE && i < chunk->event_count; i++)
