@@ -83,11 +83,18 @@ struct cm_sort {
         bool is_descending;
 };
 
+/* Of an array only its last items, at most so many. */
+struct cm_mongo_tail {
+        struct cm_doc_field array;
+        int64_t count;
+};
+
 struct cm_mongo_page {
         const struct cm_sort *sort;
         size_t sort_count;
         int64_t limit;
         const void *const *after; /* values of the sort's fields: what comes behind them; or NULL */
+        const struct cm_mongo_tail *tail; /* all else is fetched whole; or NULL */
 };
 
 /* Documents in order, as an array of structs. One that is quarantined is left out, so a page may be

@@ -34,15 +34,29 @@ static int take(struct cm_mongo *mongo, const struct cm_collection *collection,
         return CM_MONGO_QUARANTINED;
 }
 
-static void add_projection(struct mongo_job *job, const struct cm_collection *collection)
+static void want_tail(bson_t *wanted, const char *name, int64_t count)
 {
+        bson_t slice;
+
+        BSON_APPEND_DOCUMENT_BEGIN(wanted, name, &slice);
+        BSON_APPEND_INT32(&slice, "$slice", (int32_t)-count);
+        bson_append_document_end(wanted, &slice);
+}
+
+static void add_projection(struct mongo_job *job, const struct cm_collection *collection,
+                           const struct cm_mongo_tail *tail)
+{
+        const struct cm_schema *schema = collection->schema;
         bson_t wanted;
 
-        if (!collection->is_part)
+        if (!collection->is_part && !tail)
                 return;
         BSON_APPEND_DOCUMENT_BEGIN(job->options, "projection", &wanted);
-        for (size_t i = 0; i < collection->schema->member_count; i++)
-                BSON_APPEND_INT32(&wanted, collection->schema->members[i].name, 1);
+        for (size_t i = 0; i < schema->member_count; i++)
+                if (tail && schema->members[i].offset == tail->array.offset)
+                        want_tail(&wanted, schema->members[i].name, tail->count);
+                else
+                        BSON_APPEND_INT32(&wanted, schema->members[i].name, 1);
         bson_append_document_end(job->options, &wanted);
 }
 
@@ -89,7 +103,7 @@ int cm_mongo_find(struct cm_mongo *mongo, const struct cm_collection *collection
         int r;
 
         job->options = BCON_NEW("limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
-        add_projection(job, collection);
+        add_projection(job, collection, NULL);
         r = mongo_job_run(&job, key);
         if (r)
                 return r;
@@ -124,7 +138,7 @@ static struct mongo_job *list_job(struct cm_mongo *mongo, const struct cm_collec
         if (page->sort_count)
                 BSON_APPEND_DOCUMENT(job->options, "sort", sort);
         bson_destroy(sort);
-        add_projection(job, collection);
+        add_projection(job, collection, page->tail);
         return job;
 }
 

@@ -18,7 +18,17 @@
  */
 #define COLLECTION "probe"
 
-enum { RUN_INSERT, RUN_UPDATE, RUN_UPSERT, RUN_MODIFY, RUN_FIND, RUN_COUNT, RUN_DELETE, RUN_INDEX };
+enum {
+        RUN_INSERT,
+        RUN_UPDATE,
+        RUN_UPSERT,
+        RUN_MODIFY,
+        RUN_FIND,
+        RUN_TAIL,
+        RUN_COUNT,
+        RUN_DELETE,
+        RUN_INDEX,
+};
 
 struct probe {
         const char *what;
@@ -51,6 +61,8 @@ static const struct probe probes[] = {
         { "what these updates made", RUN_FIND, "{\"n\":1}", NULL, 0, 1,
           "\"list\" : [ { \"k\" : 1 }, { \"k\" : 2, \"v\" : 7 }, { \"k\" : 3 } ]" },
         { "$inc and $max together", RUN_FIND, "{\"m\":10}", NULL, 0, 1, "\"deep\" : \"x\"" },
+        { "$slice beside other fields", RUN_TAIL, "{\"n\":1}", NULL, 0, 1,
+          "\"list\" : [ { \"k\" : 2, \"v\" : 7 }, { \"k\" : 3 } ]" },
         { "$unset", RUN_UPDATE, "{\"n\":1}", "{\"$unset\":{\"b\":\"\"}}", 0, 1 },
         { "$exists", RUN_FIND, "{\"$and\":[{\"b\":{\"$exists\":false}},{\"m\":10}]}", NULL, 0, 1 },
         { "$pull with $in", RUN_UPDATE, "{\"n\":1}",
@@ -122,10 +134,11 @@ static void prepare_index(struct mongo_job *job)
 static struct mongo_job *prepare(struct run *run, const struct probe *probe)
 {
         static const enum mongo_operation operations[] = {
-                [RUN_INSERT] = MONGO_INSERT,     [RUN_UPDATE] = MONGO_UPDATE,
-                [RUN_UPSERT] = MONGO_UPDATE,     [RUN_MODIFY] = MONGO_MODIFY,
-                [RUN_FIND] = MONGO_FIND,         [RUN_COUNT] = MONGO_COUNT,
-                [RUN_DELETE] = MONGO_DELETE_ALL, [RUN_INDEX] = MONGO_COMMAND,
+                [RUN_INSERT] = MONGO_INSERT, [RUN_UPDATE] = MONGO_UPDATE,
+                [RUN_UPSERT] = MONGO_UPDATE, [RUN_MODIFY] = MONGO_MODIFY,
+                [RUN_FIND] = MONGO_FIND,     [RUN_TAIL] = MONGO_FIND,
+                [RUN_COUNT] = MONGO_COUNT,   [RUN_DELETE] = MONGO_DELETE_ALL,
+                [RUN_INDEX] = MONGO_COMMAND,
         };
         struct mongo_job *job = mongo_job_new(run->mongo, operations[probe->run], COLLECTION);
 
@@ -141,6 +154,9 @@ static struct mongo_job *prepare(struct run *run, const struct probe *probe)
         else if (probe->run == RUN_FIND)
                 job->options = BCON_NEW("sort", "{", "n", BCON_INT32(-1), "_id", BCON_INT32(1), "}",
                                         "limit", BCON_INT64(10));
+        else if (probe->run == RUN_TAIL)
+                job->options = BCON_NEW("projection", "{", "n", BCON_INT32(1), "list", "{",
+                                        "$slice", BCON_INT32(-2), "}", "}");
         return job;
 }
 
@@ -159,10 +175,11 @@ static bool shows(const struct mongo_job *job, const char *text)
         return found;
 }
 
-static int64_t count_of(const struct mongo_job *job, const struct probe *probe)
+static int64_t count_of(const struct mongo_job *job)
 {
-        return probe->run == RUN_FIND || probe->run == RUN_MODIFY ? (int64_t)job->found_count
-                                                                  : job->count;
+        return job->operation == MONGO_FIND || job->operation == MONGO_MODIFY
+                       ? (int64_t)job->found_count
+                       : job->count;
 }
 
 /* 0, 1 when the server does something else than it should, or an error. */
@@ -171,7 +188,7 @@ static int run_probe(struct run *run, const struct probe *probe)
         struct mongo_job *job = prepare(run, probe);
         bool counts = probe->run != RUN_INSERT && probe->run != RUN_INDEX;
         int r = mongo_job_run(&job, cm_str_from(run->name));
-        bool ok = job && r == probe->result && (!counts || count_of(job, probe) == probe->count) &&
+        bool ok = job && r == probe->result && (!counts || count_of(job) == probe->count) &&
                   shows(job, probe->contains);
 
         if (!ok && (r >= 0 || r == -CM_E_DATABASE)) {

@@ -417,6 +417,34 @@ static void lists_go_on_behind_the_last_item(void)
         assert_int_equal(count_pages(&filter), 0);
 }
 
+static void the_last_items_of_an_array_are_enough(void)
+{
+        const struct cm_mongo_tail tail = { CM_FIELD(page, messages), 2 };
+        const struct cm_mongo_page want = { .limit = 9, .tail = &tail };
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        struct message messages[] = { { 0, CM_STR("a"), 0 },
+                                      { 1, CM_STR("b"), 0 },
+                                      { 2, CM_STR("c"), 0 } };
+        struct page page = page_called("tail");
+        struct cm_items items;
+        const struct page *found;
+
+        page.count = 3;
+        page.messages.items = messages;
+        page.messages.count = 3;
+        assert_int_equal(insert_page(&page), 0);
+        CM_FILTER_IS(&filter, page, id, &page.id);
+        assert_int_equal(
+                cm_mongo_list(mongo, &pages, page.id, &filter, &want, &arena, &items, NULL), 0);
+        assert_int_equal(items.count, 1);
+        found = items.items;
+        assert_int_equal(found->count, 3);
+        assert_string_equal(found->context.mood.data, page.context.mood.data);
+        assert_int_equal(found->messages.count, 2);
+        assert_int_equal(found->messages.items[0].seq, 1);
+        assert_string_equal(found->messages.items[1].text.data, "c");
+}
+
 static void many_are_inserted_until_the_first_that_is_refused(void)
 {
         struct page many[4] = { page_called("m0"), page_called("m1"), page_called("m1"),
@@ -616,6 +644,7 @@ IN_FIBER(outcomes_are_told)
 IN_FIBER(each_operator_changes_its_field)
 IN_FIBER(upserts_make_what_is_not_there)
 IN_FIBER(lists_go_on_behind_the_last_item)
+IN_FIBER(the_last_items_of_an_array_are_enough)
 IN_FIBER(many_are_inserted_until_the_first_that_is_refused)
 IN_FIBER(what_no_schema_accepts_is_put_aside)
 IN_FIBER(indexes_may_be_made_twice)
@@ -635,6 +664,7 @@ int main(void)
                 cmocka_unit_test(test_each_operator_changes_its_field),
                 cmocka_unit_test(test_upserts_make_what_is_not_there),
                 cmocka_unit_test(test_lists_go_on_behind_the_last_item),
+                cmocka_unit_test(test_the_last_items_of_an_array_are_enough),
                 cmocka_unit_test(test_many_are_inserted_until_the_first_that_is_refused),
                 cmocka_unit_test(test_what_no_schema_accepts_is_put_aside),
                 cmocka_unit_test(test_indexes_may_be_made_twice),

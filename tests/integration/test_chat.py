@@ -386,6 +386,15 @@ def test_more_than_a_page(talker):
     assert [message["seq"] for message in messages(person, conversation, from_seq=66)] == [66, 67, 68, 69]
 
 
+def test_a_key_is_known_on_the_page_before(talker):
+    person = talker()
+    conversation = begin(person)
+    sent = {f"key {n}": send(person, conversation, f"hello {n}", Idempotency_Key=f"key {n}")["reply_id"] for n in range(35)}
+    again = {f"key {n}": send(person, conversation, f"hello {n}", Idempotency_Key=f"key {n}")["reply_id"] for n in (3, 31, 32, 34)}
+    assert again == {key: sent[key] for key in again}
+    assert len(person.chat.get(f"/v1/conversations/{conversation}/messages", params={"limit": 200}).json()["items"]) == 70
+
+
 def test_the_page_before_is_known(talker):
     person = talker()
     conversation = begin(person)

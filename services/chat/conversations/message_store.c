@@ -7,8 +7,7 @@
 #include "events.h"
 #include "turn.h"
 
-#define TRIES    64 /* lost races and full pages in a row */
-#define FRESH_US (10 * CM_SECOND)
+#define TRIES 64 /* lost races and full pages in a row */
 
 static struct cm_str uuid_text(struct cm_arena *arena, const struct cm_uuid *id)
 {
@@ -24,6 +23,9 @@ static struct cm_str page_id(struct cm_arena *arena, const struct cm_uuid *conve
 
         return cm_arena_printf(arena, "%s/%" PRId64, cm_uuid_format(conversation_id, text), page);
 }
+
+static const struct cm_doc_field key_of_any =
+        CM_ITEM_FIELD(message_page_document, messages, CM_EACH_ITEM, message_document, key);
 
 /* Pages of one conversation go to one thread: by its id. */
 static struct cm_str thread_key(struct cm_arena *arena, const struct cm_uuid *conversation_id)
@@ -119,21 +121,40 @@ static void make_pair(const struct message_append *in, int64_t seq, struct messa
         };
 }
 
-/* 0, or CM_MONGO_DUPLICATE or CM_MONGO_NO_MATCH when somebody was faster. */
+/* Behind what is on the page; under a key only when it is not there. */
+static int push_pair(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                     struct cm_str thread, struct cm_str id, int64_t count,
+                     const struct message_document pair[2], const struct cm_event *events,
+                     size_t event_count)
+{
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
+
+        CM_FILTER_IS(&filter, message_page_document, id, &id);
+        CM_FILTER_IS(&filter, message_page_document, count, &count);
+        if (in->message.has_key == CM_PRESENT)
+                cm_filter_compare(&filter, key_of_any, CM_COMPARE_IS_NOT, &in->message.key);
+        CM_UPDATE_PUSH(&update, message_page_document, messages, pair, 2);
+        CM_UPDATE_INC(&update, message_page_document, count, 2);
+        cm_outbox_push(&update, arena, events, event_count);
+        return cm_mongo_update(chat->mongo, &page_collection, thread, &filter, &update,
+                               CM_MONGO_UPDATE);
+}
+
+/* 0, or CM_MONGO_DUPLICATE or CM_MONGO_NO_MATCH when somebody was faster, or the key is known. */
 static int write_pair(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                      const struct cm_uuid *conversation_id, int64_t number,
-                      const struct message_page_document *page,
-                      const struct message_document pair[2], struct message_page_document *page_r)
+                      const struct cm_uuid *conversation_id, int64_t number, int64_t count,
+                      const struct message_document pair[2])
 {
         const struct cm_str thread = thread_key(arena, conversation_id);
         const struct cm_str id = page_id(arena, conversation_id, number);
-        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        CM_CLEANUP(cm_update_deinit) struct cm_update update = { 0 };
         struct cm_event events[2];
-        size_t count = make_events(arena, in, conversation_id, &pair[0], events);
+        size_t event_count = make_events(arena, in, conversation_id, &pair[0], events);
         int r;
 
-        if (!page) {
+        if (count) {
+                r = push_pair(chat, arena, in, thread, id, count, pair, events, event_count);
+        } else {
                 const struct message_page_document fresh = {
                         .id = id,
                         .conversation_id = *conversation_id,
@@ -141,64 +162,12 @@ static int write_pair(struct chat *chat, struct cm_arena *arena, const struct me
                         .count = 2,
                         .messages = { (struct message_document *)pair, 2 },
                 };
-                const struct cm_attachment outbox = cm_outbox_attach(arena, events, count);
+                const struct cm_attachment outbox = cm_outbox_attach(arena, events, event_count);
 
                 r = cm_mongo_insert(chat->mongo, &page_collection, thread, &fresh, &outbox);
-        } else {
-                CM_FILTER_IS(&filter, message_page_document, id, &id);
-                CM_FILTER_IS(&filter, message_page_document, count, &page->count);
-                CM_UPDATE_PUSH(&update, message_page_document, messages, pair, 2);
-                CM_UPDATE_INC(&update, message_page_document, count, 2);
-                cm_outbox_push(&update, arena, events, count);
-                r = cm_mongo_modify(chat->mongo, &page_collection, thread, &filter, &update,
-                                    CM_MONGO_UPDATE, in->page_arena, page_r);
-        }
-        if (r == CM_MONGO_QUARANTINED) { /* written all the same */
-                *page_r = (struct message_page_document){ .count = 0 };
-                r = 0;
         }
         if (r == 0)
                 wake(chat, id);
-        return r;
-}
-
-struct looking_back {
-        struct chat *chat;
-        struct cm_arena *arena;
-        struct cm_uuid conversation_id;
-        int64_t number;
-        struct message_page_document *page;
-};
-
-/* Without it the reply reads for itself. */
-static void look_back(void *arg)
-{
-        struct looking_back *it = arg;
-
-        if (read_page(it->chat, it->arena, &it->conversation_id, it->number, it->page))
-                *it->page = (struct message_page_document){ .count = 0 };
-}
-
-/* The page before is read meanwhile, when the reply will want it. */
-static int write_and_look_back(struct chat *chat, struct cm_arena *arena,
-                               const struct message_append *in,
-                               const struct cm_uuid *conversation_id, int64_t number,
-                               const struct message_page_document *page,
-                               const struct message_document pair[2], struct message_pages *pages_r)
-{
-        struct looking_back back = { .chat = chat,
-                                     .arena = in->page_arena,
-                                     .conversation_id = *conversation_id,
-                                     .number = number - 1,
-                                     .page = &pages_r->before };
-        struct cm_group group;
-        int r;
-
-        cm_group_init(&group);
-        if (in->page_arena && number > 0 && pair[0].seq % MESSAGES_A_PAGE < in->recent)
-                (void)!cm_group_start(&group, "page before", look_back, &back);
-        r = write_pair(chat, arena, in, conversation_id, number, page, pair, &pages_r->own);
-        (void)!cm_group_join(&group);
         return r;
 }
 
@@ -226,46 +195,83 @@ static int look_for_key(struct chat *chat, struct cm_arena *arena, const struct 
         return r < 0 ? r : 0;
 }
 
-/* Where the last page was said to end. A key is looked for in what is there, so then it is read. */
-static bool guess_page(const struct message_append *in, struct message_page_document *page_r)
+/* 0, MESSAGE_NONE or an error. */
+static int is_key_on(struct chat *chat, struct cm_arena *arena,
+                     const struct cm_uuid *conversation_id, int64_t number, struct cm_str key)
 {
-        page_r->count = in->conversation->message_count % MESSAGES_A_PAGE;
-        return in->message.has_key != CM_PRESENT;
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        const struct cm_str id = page_id(arena, conversation_id, number);
+        int64_t count;
+        int r;
+
+        CM_FILTER_IS(&filter, message_page_document, id, &id);
+        cm_filter_compare(&filter, key_of_any, CM_COMPARE_IS, &key);
+        r = cm_mongo_count(chat->mongo, &page_collection, thread_key(arena, conversation_id),
+                           &filter, &count);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        return count ? 0 : MESSAGE_NONE;
+}
+
+/* May be written to where the last page was said to end, unseen: the write looks for the key on its
+ * own page. 0, MESSAGE_NONE (only a look at the page tells) or an error. */
+static int may_guess(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                     const struct cm_uuid *conversation_id, int64_t number)
+{
+        int r;
+
+        if (in->message.has_key != CM_PRESENT)
+                return 0;
+        if (in->is_refused)
+                return MESSAGE_NONE;
+        if (number == 0)
+                return 0;
+        r = is_key_on(chat, arena, conversation_id, number - 1, in->message.key);
+        return r < 0 ? r : r == MESSAGE_NONE ? 0 : MESSAGE_NONE;
+}
+
+/* What is on the page, or the message when its key is known. */
+static int look(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
+                const struct cm_uuid *conversation_id, int64_t number, int64_t *count_r,
+                struct message_document *message_r)
+{
+        struct message_page_document page = { .count = 0 };
+        int r = read_page(chat, arena, conversation_id, number, &page);
+
+        *count_r = page.count;
+        if (r < 0)
+                return r;
+        return look_for_key(chat, arena, in, conversation_id, number, r == 0 ? &page : NULL,
+                            message_r);
 }
 
 static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
                                const struct message_append *in, struct cm_uuid conversation_id,
-                               bool may_guess, struct message_document *message_r,
-                               struct message_pages *pages_r)
+                               bool is_fresh, struct message_document *message_r)
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
+        int64_t count = in->conversation->message_count % MESSAGES_A_PAGE;
+        int r = MESSAGE_NONE;
 
+        if (is_fresh)
+                r = may_guess(chat, arena, in, &conversation_id, number);
+        if (r < 0)
+                return r;
         for (int i = 0; i < TRIES; i++) {
-                struct message_page_document page = { .count = 0 };
                 struct message_document pair[2];
-                const struct message_page_document *there = NULL;
-                int r = 0;
 
-                if (i == 0 && may_guess && guess_page(in, &page)) {
-                        there = page.count ? &page : NULL;
-                } else {
-                        r = read_page(chat, arena, &conversation_id, number, &page);
-                        there = r == 0 ? &page : NULL;
-                        r = r < 0 ? r
-                                  : look_for_key(chat, arena, in, &conversation_id, number, there,
-                                                 message_r);
-                }
+                if (i > 0 || r == MESSAGE_NONE)
+                        r = look(chat, arena, in, &conversation_id, number, &count, message_r);
                 if (r)
                         return r;
                 if (in->is_refused)
                         return MESSAGE_REFUSED;
-                if (page.count + 2 > MESSAGES_A_PAGE) {
+                if (count + 2 > MESSAGES_A_PAGE) {
                         number++;
                         continue;
                 }
-                make_pair(in, number * MESSAGES_A_PAGE + page.count, pair);
-                r = write_and_look_back(chat, arena, in, &conversation_id, number, there, pair,
-                                        pages_r);
+                make_pair(in, number * MESSAGES_A_PAGE + count, pair);
+                r = write_pair(chat, arena, in, &conversation_id, number, count, pair);
                 if (r == 0)
                         *message_r = pair[0];
                 if (r <= 0)
@@ -275,22 +281,20 @@ static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
 }
 
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r, struct message_pages *pages_r)
+                         struct message_document *message_r)
 {
         struct cm_uuid conversation_id;
         struct turn turn;
         bool waited;
         int r;
 
-        *pages_r = (struct message_pages){ .own = { .count = 0 } };
         (void)cm_uuid_parse(in->conversation->id, &conversation_id);
         if (in->is_refused) /* only looks */
-                return append_to_last_page(chat, arena, in, conversation_id, true, message_r,
-                                           pages_r);
+                return append_to_last_page(chat, arena, in, conversation_id, true, message_r);
         r = turn_take(&turn, chat, &conversation_id, &waited);
         if (r)
                 return r;
-        r = append_to_last_page(chat, arena, in, conversation_id, !waited, message_r, pages_r);
+        r = append_to_last_page(chat, arena, in, conversation_id, !waited, message_r);
         turn_pass(&turn);
         return r;
 }
@@ -334,6 +338,57 @@ int message_store_list(struct chat *chat, struct cm_arena *arena,
         *messages_r = messages;
         *count_r = count;
         return r < 0 ? r : 0;
+}
+
+/* Two pages at most, in any order. */
+static void put_in_order(struct message_page_document *pages, size_t count)
+{
+        const struct message_page_document second = pages[1];
+
+        if (count == 2 && pages[1].messages.count && pages[0].messages.count &&
+            pages[1].messages.items[0].seq < pages[0].messages.items[0].seq) {
+                pages[1] = pages[0];
+                pages[0] = second;
+        }
+}
+
+int message_store_last(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, int64_t count, int64_t limit,
+                       struct cm_items *messages_r)
+{
+        const struct cm_mongo_tail tail = { CM_FIELD(message_page_document, messages),
+                                            limit + MESSAGES_SINCE };
+        const struct cm_mongo_page want = { .limit = 2, .tail = &tail };
+        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
+        int64_t last = count / MESSAGES_A_PAGE;
+        const struct cm_str ids[] = { page_id(arena, conversation_id, last),
+                                      page_id(arena, conversation_id, last - 1) };
+        bool crosses = last > 0 && count % MESSAGES_A_PAGE < limit;
+        struct message_document *messages;
+        struct message_page_document *pages;
+        struct cm_items found;
+        int r;
+
+        CM_FILTER_IN(&filter, message_page_document, id, ids, crosses ? 2 : 1);
+        r = cm_mongo_list(chat->mongo, &page_collection, ids[0], &filter, &want, arena, &found,
+                          NULL);
+        if (r)
+                return r > 0 ? -CM_E_DATABASE : r;
+        pages = found.items;
+        put_in_order(pages, found.count);
+        messages = cm_arena_array(arena, 2 * MESSAGES_A_PAGE, sizeof(*messages));
+        *messages_r = (struct cm_items){ messages, 0 };
+        for (size_t i = 0; i < found.count; i++) {
+                const struct message_document *items = pages[i].messages.items;
+                size_t before = messages_r->count;
+
+                if (before && pages[i].messages.count &&
+                    messages[before - 1].seq + 1 != items[0].seq)
+                        messages_r->count = 0;
+                for (size_t at = 0; at < pages[i].messages.count; at++)
+                        messages[messages_r->count++] = items[at];
+        }
+        return 0;
 }
 
 /* ---- ending */
@@ -428,89 +483,4 @@ int message_store_forget(struct chat *chat, struct cm_arena *arena,
                         r = 0;
         }
         return r > 0 ? -CM_E_DATABASE : r;
-}
-
-/* ---- places of replies */
-
-int reply_place_insert(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
-                       const struct reply_document *place)
-{
-        struct reply_document document = *place;
-        int r;
-
-        document.id = uuid_text(arena, reply_id);
-        r = cm_mongo_insert(chat->mongo, &reply_collection, document.id, &document, NULL);
-        return r == CM_MONGO_DUPLICATE ? 0 : r > 0 ? -CM_E_DATABASE : r;
-}
-
-static bool is_placed(const struct cm_items *placed, struct cm_str id)
-{
-        const struct reply_document *documents = placed->items;
-
-        for (size_t i = 0; i < placed->count; i++)
-                if (cm_str_equal(documents[i].id, id))
-                        return true;
-        return false;
-}
-
-int reply_places_complete(struct chat *chat, struct cm_arena *arena,
-                          const struct cm_uuid *reply_ids, const struct reply_document *places,
-                          size_t count)
-{
-        static const struct cm_sort by_id[] = { { CM_FIELD(reply_document, id), false } };
-        const struct cm_mongo_page page = { by_id, 1, .limit = (int64_t)count };
-        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        struct cm_str *ids = cm_arena_array(arena, count + 1, sizeof(*ids));
-        struct cm_items placed = { 0 };
-        int r = 0;
-
-        for (size_t i = 0; i < count; i++)
-                ids[i] = uuid_text(arena, &reply_ids[i]);
-        CM_FILTER_IN(&filter, reply_document, id, ids, count);
-        if (count)
-                r = cm_mongo_list(chat->mongo, &reply_collection, ids[0], &filter, &page, arena,
-                                  &placed, NULL);
-        for (size_t i = 0; i < count && r == 0; i++)
-                if (!is_placed(&placed, ids[i]))
-                        r = reply_place_insert(chat, arena, &reply_ids[i], &places[i]);
-        return r > 0 ? -CM_E_DATABASE : r;
-}
-
-int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
-                     const struct cm_uuid *user_id, struct reply_document *place_r)
-{
-        CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        struct cm_str id = uuid_text(arena, reply_id);
-        int r;
-
-        *place_r = (struct reply_document){ .seq = 0 };
-        CM_FILTER_IS(&filter, reply_document, id, &id);
-        r = cm_mongo_find(chat->mongo, &reply_collection, id, &filter, arena, place_r);
-        if (r == CM_MONGO_NO_MATCH)
-                return MESSAGE_NONE;
-        if (r)
-                return r > 0 ? -CM_E_DATABASE : r;
-        return cm_uuid_equal(&place_r->user_id, user_id) ? 0 : MESSAGE_NONE;
-}
-
-/* A UUID of version 7 begins with the time at which it was made. */
-static bool is_fresh(const struct cm_uuid *id)
-{
-        cm_time at = 0, age;
-
-        for (size_t i = 0; i < 6; i++)
-                at = at << 8 | id->bytes[i];
-        age = cm_now(&cm_clock_system) - at * CM_MILLISECOND;
-        return id->bytes[6] >> 4 == 7 && age > -FRESH_US && age < FRESH_US;
-}
-
-int reply_place_find_fresh(struct chat *chat, struct cm_arena *arena,
-                           const struct cm_uuid *reply_id, const struct cm_uuid *user_id,
-                           struct reply_document *place_r)
-{
-        int r = reply_place_find(chat, arena, reply_id, user_id, place_r);
-
-        if (r != MESSAGE_NONE || !is_fresh(reply_id) || place_r->seq)
-                return r;
-        return -CM_E_UNAVAILABLE;
 }

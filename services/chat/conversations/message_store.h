@@ -21,29 +21,18 @@ struct message_append {
         struct message_document message; /* as it is said; id and seq are given here. key absent:
                                             each attempt is one of its own */
         const struct chat_crisis
-                *crisis;             /* crisis.detected goes with it, unless its level is none */
-        bool is_refused;             /* unless it was said before under its key */
-        struct cm_arena *page_arena; /* of page_r: what the reply reads may outlive the request */
-        int64_t recent; /* so many messages before it are wanted: with the page before, perhaps */
-};
-
-/* What a message stands behind, as its write has left it; a page that was not read has no messages.
- */
-struct message_pages {
-        struct message_page_document own;
-        struct message_page_document before; /* a full one */
+                *crisis; /* crisis.detected goes with it, unless its level is none */
+        bool is_refused; /* unless it was said before under its key */
 };
 
 /*
  * Stores the message, its reply (streaming) and their events in one write; where the reply is, is
  * the caller's to store. 0 or MESSAGE_REPEATED with the message as stored, whose reply_id and seq +
- * 1 are the reply's; MESSAGE_KEY_REUSED. A key is known for at least 32 further messages. After 0
- * *pages_r has what was read on the way. After an error the message may be there, and its reply is
- * taken up as that of a process that died.
+ * 1 are the reply's; MESSAGE_KEY_REUSED. A key is known for at least 32 further messages. After
+ * an error the message may be there, and its reply is taken up as that of a process that died.
  */
 int message_store_append(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                         struct message_document *message_r,
-                         struct message_pages *pages_r) CM_MUST_CHECK;
+                         struct message_document *message_r) CM_MUST_CHECK;
 
 /* The message at a place; MESSAGE_NONE. */
 int message_store_find(struct chat *chat, struct cm_arena *arena,
@@ -53,6 +42,16 @@ int message_store_find(struct chat *chat, struct cm_arena *arena,
 int message_store_list(struct chat *chat, struct cm_arena *arena,
                        const struct cm_uuid *conversation_id, int64_t from, size_t limit,
                        struct message_document **messages_r, size_t *count_r) CM_MUST_CHECK;
+
+/*
+ * Messages without a gap, in one look at a conversation that has `count` of them, or has had a
+ * moment ago: the last `limit` (at most a page's) of those and what has come behind. Fewer, or
+ * others, when more than a few have come. Items are struct message_document.
+ */
+#define MESSAGES_SINCE 4
+int message_store_last(struct chat *chat, struct cm_arena *arena,
+                       const struct cm_uuid *conversation_id, int64_t count, int64_t limit,
+                       struct cm_items *messages_r) CM_MUST_CHECK;
 
 /* The end of a reply, once: `reply` is what its place becomes. 0 or MESSAGE_SETTLED. */
 int message_store_finish(struct chat *chat, struct cm_arena *arena,

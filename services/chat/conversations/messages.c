@@ -197,14 +197,12 @@ static int refuse_busy(struct cm_request *request)
 static int store(struct cm_request *request, const struct message_send_params *params,
                  struct message_append *append, struct reply **reply)
 {
-        struct message_pages pages;
         struct message_document stored;
         bool is_followed = wants_stream(request);
         int r;
 
-        append->page_arena = *reply ? reply_arena(*reply) : NULL;
         r = message_store_append(cm_request_service(request), cm_request_arena(request), append,
-                                 &stored, &pages);
+                                 &stored);
         if (r == MESSAGE_KEY_REUSED)
                 return chat_problem(request, CM_CODE_IDEMPOTENCY_CONFLICT, NULL);
         if (r == MESSAGE_REFUSED)
@@ -214,7 +212,7 @@ static int store(struct cm_request *request, const struct message_send_params *p
         if (r == 0 && !is_followed)
                 r = place(request, params, &stored);
         if (r == 0)
-                r = reply_begin(reply, append->conversation, &stored, &pages, !is_followed);
+                r = reply_begin(reply, &stored, !is_followed);
         return r ? r : answer(request, params, &stored, false);
 }
 
@@ -236,7 +234,7 @@ static int find_and_store(struct cm_request *request, const struct message_send_
         if (!reply_may_start(chat)) /* others have begun meanwhile */
                 return -CM_E_OVERLOAD;
         if (!append->is_refused)
-                r = reply_prepare(chat, &conversation->user_id, &append->message, came_us, &reply);
+                r = reply_prepare(chat, conversation, &append->message, came_us, &reply);
         return r ? r : store(request, params, append, &reply);
 }
 
@@ -246,8 +244,7 @@ int message_send(struct cm_request *request, const struct message_send_params *p
         struct chat *chat = cm_request_service(request);
         int64_t came_us = cm_monotonic_us();
         struct analysis analysis;
-        struct message_append append = { .crisis = &analysis.crisis,
-                                         .recent = chat->settings->chat_recent };
+        struct message_append append = { .crisis = &analysis.crisis };
         int r = check_content(request, in);
 
         if (r == 0)

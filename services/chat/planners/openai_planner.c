@@ -358,8 +358,16 @@ static void end(struct planner_run **run)
         *run = NULL;
 }
 
+/* The model decides what matters. */
+static unsigned sources(const struct planner *planner CM_UNUSED,
+                        const struct chat_text *message CM_UNUSED)
+{
+        return PLANNER_ASKS_ALL;
+}
+
 static const struct planner_ops openai_ops = {
         .name = "openai",
+        .sources = sources,
         .start = start,
         .next = next,
         .answer = answer,

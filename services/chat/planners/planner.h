@@ -90,9 +90,19 @@ struct planner_step {
         size_t source_count;
 };
 
+/* Whom a plan wants asked before it starts: bits. */
+enum planner_sources {
+        PLANNER_ASKS_HEALTH = 1,
+        PLANNER_ASKS_MEMORY = 2,
+        PLANNER_ASKS_REMINDERS = 4,
+        PLANNER_ASKS_ALL = 7
+};
+
 /* Input, arena and results must outlive the run. */
 struct planner_ops {
         const char *name; /* "rules", "openai" */
+        /* Nobody is asked for what the answer does not need: that part of the context is silent. */
+        unsigned (*sources)(const struct planner *planner, const struct chat_text *message);
         int (*start)(struct planner *planner, const struct planner_input *input,
                      struct cm_arena *arena, struct planner_run **run_r);
         /* May suspend. Negative: machinery failed; what was said so far stands. */

@@ -47,19 +47,37 @@ static enum intent intent_of(struct cm_str name)
 }
 
 /* The first phrase of the table that matches, of commands and questions. */
-static void recognise(struct planner_run *run)
+static enum intent recognise(const struct rules *rules, const struct chat_text *message,
+                             struct phrase_match *match_r)
 {
         struct phrase_match match = { 0 };
+        enum intent found = INTENT_NONE;
         size_t place = 0, best = SIZE_MAX;
 
-        while (phrases_next(run->rules->intents, run->input->message, &place, &match)) {
+        while (phrases_next(rules->intents, message, &place, &match)) {
                 enum intent intent = intent_of(match.columns[0]);
 
                 if (intent == INTENT_FACTS || match.phrase >= best)
                         continue;
                 best = match.phrase;
-                run->match = match;
-                run->intent = intent;
+                *match_r = match;
+                found = intent;
+        }
+        return found;
+}
+
+/* Facts are answered with the week's, and a dose may be that of a reminder. */
+static unsigned sources(const struct planner *planner, const struct chat_text *message)
+{
+        struct phrase_match match = { 0 };
+
+        switch (recognise(CM_CONTAINER(planner, struct rules, planner), message, &match)) {
+        case INTENT_NONE:
+                return PLANNER_ASKS_HEALTH | PLANNER_ASKS_REMINDERS;
+        case INTENT_RECALL:
+                return PLANNER_ASKS_MEMORY;
+        default:
+                return 0;
         }
 }
 
@@ -91,7 +109,7 @@ static int start(struct planner *planner, const struct planner_input *input, str
         run->input = input;
         run->arena = arena;
         run->replies = input->reply == CHAT_LANGUAGE_HE ? &replies_he : &replies_en;
-        recognise(run);
+        run->intent = recognise(run->rules, input->message, &run->match);
         correct_remember(run);
         if (run->intent == INTENT_NONE && !rules_find_facts(run))
                 run->intent = INTENT_NONE;
@@ -165,6 +183,7 @@ static void end(struct planner_run **run)
 
 static const struct planner_ops rules_ops = {
         .name = "rules",
+        .sources = sources,
         .start = start,
         .next = next,
         .answer = answer,

@@ -458,6 +458,42 @@ static void test_uses_the_persons_week(void **state CM_UNUSED)
         done(&talk);
 }
 
+/* Who is not asked would have changed nothing: neither what is said nor what is done. */
+static void test_asks_whom_it_needs(void **state CM_UNUSED)
+{
+        struct reminder due = { .text = CM_STR("take my meds"), .state = REMINDER_STATE_DUE };
+        struct reminder_list list = { .items = { &due, 1 } };
+        unsigned seen = 0;
+
+        for (size_t i = 0; i < CM_COUNT(rows); i++) {
+                struct talk all = { .steps = 0 }, asked = { .steps = 0 };
+                struct chat_tool_result week =
+                        chat_tool_result_read(&arena, CHAT_TOOL_WEEK_SUMMARY, cm_str_from(WEEK));
+                unsigned sources;
+
+                prepare(&all, rows[i].message, rows[i].zone);
+                all.input.context.week = week.decoded;
+                all.input.context.reminders = &list;
+                asked.answers = all.answers;
+                asked.input = all.input;
+                sources = planner->ops->sources(planner, asked.input.message);
+                seen |= 1U << sources;
+                if (!(sources & PLANNER_ASKS_HEALTH))
+                        asked.input.context.week = NULL;
+                if (!(sources & PLANNER_ASKS_REMINDERS))
+                        asked.input.context.reminders = NULL;
+                go(&all);
+                go(&asked);
+                assert_string_equal(CALLS(asked), CALLS(all));
+                assert_string_equal(asked.reply.data, all.reply.data);
+                cm_buf_deinit(&asked.calls);
+                cm_buf_deinit(&asked.reply);
+                done(&all);
+        }
+        assert_int_equal(seen, 1U | 1U << PLANNER_ASKS_MEMORY |
+                                       1U << (PLANNER_ASKS_HEALTH | PLANNER_ASKS_REMINDERS));
+}
+
 /* ---- honesty */
 
 static const struct row wished[] = {
@@ -623,6 +659,7 @@ int main(void)
                 cmocka_unit_test(test_confirms_the_reminder_that_waits),
                 cmocka_unit_test(test_uses_the_persons_week),
                 cmocka_unit_test(test_keeps_to_what_the_person_wants),
+                cmocka_unit_test(test_asks_whom_it_needs),
                 cmocka_unit_test(test_claims_nothing_when_services_are_silent),
                 cmocka_unit_test(test_says_what_failed_of_several),
                 cmocka_unit_test(test_is_taken_up_again),

@@ -157,30 +157,33 @@ void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time no
 }
 
 int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
-                   struct cm_str message, cm_time now, struct reply_context *context_r)
+                   const struct chat_text *message, cm_time now, struct reply_context *context_r)
 {
         struct planner_context *context = &context_r->planner;
         struct gathering it = { .chat = chat,
                                 .arena = arena,
                                 .user_id = *user_id,
-                                .message = message,
+                                .message = message->source,
                                 .now = now,
                                 .context = context };
         int64_t mine = cm_monotonic_us() + chat->settings->context_timeout_us;
         int64_t before = cm_fiber_deadline_us();
         struct cm_group group;
-        int r;
+        unsigned sources;
+        int r = 0;
 
         context_person(chat, user_id, now, context_r);
         it.plans = context_r->plans = planner_for(chat, user_id);
         context->is_health_silent = context->is_memory_silent = true;
         context->are_reminders_silent = context->are_wishes_silent = true;
         (void)cm_fiber_set_deadline(mine < before ? mine : before);
+        sources = it.plans->ops->sources(it.plans, message);
         cm_group_init(&group);
-        r = cm_group_start(&group, "context health", ask_health, &it);
-        if (r == 0 && cm_utf8_length(message) <= MAX_QUERY)
+        if (sources & PLANNER_ASKS_HEALTH)
+                r = cm_group_start(&group, "context health", ask_health, &it);
+        if (r == 0 && sources & PLANNER_ASKS_MEMORY && cm_utf8_length(it.message) <= MAX_QUERY)
                 r = cm_group_start(&group, "context memory", ask_memory, &it);
-        if (r == 0)
+        if (r == 0 && sources & PLANNER_ASKS_REMINDERS)
                 r = cm_group_start(&group, "context reminders", ask_scheduler, &it);
         if (r == 0)
                 r = cm_group_start(&group, "context wishes", read_wishes, &it);

@@ -14,12 +14,12 @@ struct reply_context {
 };
 
 /*
- * Asks main-health, memory and scheduler at a time, and the store how the person wants to be talked
- * to, for at most SALUS_CONTEXT_TIMEOUT. Who does not answer is silent, which is no failure. 0, or
- * -CM_E_CANCELLED. Suspends.
+ * Asks whom the plan needs of main-health, memory and scheduler at a time, and the store how the
+ * person wants to be talked to, for at most SALUS_CONTEXT_TIMEOUT. Who does not answer is silent,
+ * which is no failure. 0, or -CM_E_CANCELLED. Suspends.
  */
 int context_gather(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
-                   struct cm_str message, cm_time now,
+                   const struct chat_text *message, cm_time now,
                    struct reply_context *context_r) CM_MUST_CHECK;
 /* The person alone, without asking anybody else. Suspends. */
 void context_person(struct chat *chat, const struct cm_uuid *user_id, cm_time now,

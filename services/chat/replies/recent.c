@@ -55,32 +55,36 @@ static void read_message(struct cm_arena *arena, const struct message_document *
         read_rounds(arena, message, out);
 }
 
-int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
-                int64_t seq, const struct message_pages *pages, struct planner_input *input)
+/* Those from `from` to before `seq`; NULL when some are missing. */
+static const struct message_document *find_run(const struct cm_items *known, int64_t from,
+                                               int64_t seq)
 {
-        const struct message_page_document *page = &pages->own;
+        const struct message_document *messages = known->items;
+        int64_t first = known->count ? messages[0].seq : seq;
+
+        return first <= from && seq <= first + (int64_t)known->count ? &messages[from - first]
+                                                                     : NULL;
+}
+
+int recent_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *conversation_id,
+                int64_t seq, const struct cm_items *known, struct planner_input *input)
+{
         int64_t from = seq > chat->settings->chat_recent ? seq - chat->settings->chat_recent : 0;
-        int64_t known = page->messages.count ? seq - seq % MESSAGES_A_PAGE : seq;
-        int64_t first = from > known ? from : known; /* of those on the page */
-        struct message_document *before = NULL;
+        const struct message_document *run = find_run(known, from, seq);
+        size_t count = (size_t)(seq - from);
+        struct message_document *read = NULL;
         struct planner_message *recent;
-        size_t count = 0;
         int r = 0;
 
-        if (from < first && first - from <= MESSAGES_A_PAGE && first % MESSAGES_A_PAGE == 0 &&
-            pages->before.messages.count == MESSAGES_A_PAGE) {
-                before = &pages->before.messages.items[MESSAGES_A_PAGE - (first - from)];
-                count = (size_t)(first - from);
-        } else if (from < first)
-                r = message_store_list(chat, arena, conversation_id, from, (size_t)(first - from),
-                                       &before, &count);
+        if (!run && count) {
+                r = message_store_list(chat, arena, conversation_id, from, count, &read, &count);
+                run = read;
+        }
         if (r)
                 return r;
-        recent = cm_arena_array(arena, count + (size_t)(seq - first) + 1, sizeof(*recent));
+        recent = cm_arena_array(arena, count + 1, sizeof(*recent));
         for (size_t i = 0; i < count; i++)
-                read_message(arena, &before[i], &recent[i]);
-        for (int64_t at = first; at < seq; at++)
-                read_message(arena, &page->messages.items[at % MESSAGES_A_PAGE], &recent[count++]);
+                read_message(arena, &run[i], &recent[i]);
         input->recent = recent;
         input->recent_count = count;
         return 0;

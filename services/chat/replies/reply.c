@@ -71,7 +71,35 @@ static void ask(void *arg)
 
         /* Only a cancel ends it early, and that ends the work as well. */
         (void)!context_gather(reply->chat, &reply->arena, &reply->conversation.user_id,
-                              reply->message.content, reply->message.created_at, &reply->context);
+                              &reply->analysis.text, reply->message.created_at, &reply->context);
+}
+
+/* While the message is being stored. What this does not find is read later. */
+static void look_back(void *arg)
+{
+        struct reply *reply = arg;
+
+        if (message_store_last(reply->chat, &reply->arena, &reply->conversation_id,
+                               reply->conversation.message_count,
+                               reply->chat->settings->chat_recent, &reply->before))
+                reply->before = (struct cm_items){ 0 };
+}
+
+/* What a reply rests on. Help needs nothing of it. */
+static int ask_all(struct reply *reply, struct cm_group *asking)
+{
+        struct message_document scratch = { 0 };
+        int r = 0;
+
+        cm_group_init(asking);
+        if (!analysis_make(reply->chat, &reply->arena, reply->message.content, &reply->analysis,
+                           &scratch))
+                return -CM_E_INTERNAL; /* it was well-formed when it came */
+        if (is_crisis(reply))
+                return 0;
+        if (reply->conversation.message_count && reply->chat->settings->chat_recent)
+                r = cm_group_start(asking, "reply look back", look_back, reply);
+        return r ? r : cm_group_start(asking, "reply context", ask, reply);
 }
 
 /* Until the message is stored. Nothing is said before. */
@@ -102,12 +130,10 @@ static void work(void *arg)
 {
         struct reply *reply = arg;
         struct cm_group asking;
-        int r = 0, asked;
+        int r, asked;
 
         reply->work = cm_fiber_self();
-        cm_group_init(&asking);
-        if (!is_crisis(reply)) /* help needs nothing that others know */
-                r = cm_group_start(&asking, "reply context", ask, reply);
+        r = ask_all(reply, &asking);
         if (r == 0)
                 r = await_message(reply);
         if (r == 0)
@@ -304,7 +330,7 @@ bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id
         return count >= chat->settings->max_replies_person;
 }
 
-static struct reply *reply_new(struct chat *chat, const struct cm_uuid *user_id,
+static struct reply *reply_new(struct chat *chat, const struct conversation_document *conversation,
                                const struct message_document *message)
 {
         struct reply *reply = CM_NEW(struct reply);
@@ -313,7 +339,11 @@ static struct reply *reply_new(struct chat *chat, const struct cm_uuid *user_id,
         cm_cond_init(&reply->decided);
         reply->chat = chat;
         reply->started_us = cm_monotonic_us();
-        reply->conversation.user_id = *user_id;
+        reply->conversation.id = cm_arena_str(&reply->arena, conversation->id);
+        reply->conversation.user_id = conversation->user_id;
+        reply->conversation.crisis_level = conversation->crisis_level;
+        reply->conversation.message_count = conversation->message_count;
+        (void)cm_uuid_parse(conversation->id, &reply->conversation_id);
         reply->message = (struct message_document){
                 .content = cm_arena_str(&reply->arena, message->content),
                 .crisis_level = message->crisis_level,
@@ -326,12 +356,8 @@ static struct reply *reply_new(struct chat *chat, const struct cm_uuid *user_id,
 }
 
 /* Which message it answers, and where. */
-static void put(struct reply *reply, const struct conversation_document *conversation,
-                const struct message_document *message)
+static void put(struct reply *reply, const struct message_document *message)
 {
-        reply->conversation.id = cm_arena_str(&reply->arena, conversation->id);
-        reply->conversation.crisis_level = conversation->crisis_level;
-        (void)cm_uuid_parse(conversation->id, &reply->conversation_id);
         reply->message.id = message->id;
         reply->message.seq = message->seq;
         reply->out = (struct message_document){
@@ -369,21 +395,16 @@ static void decide(struct reply *reply, enum stage stage)
                 interrupt(reply);
 }
 
-int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
+int reply_prepare(struct chat *chat, const struct conversation_document *conversation,
                   const struct message_document *message, int64_t came_us, struct reply **reply_r)
 {
-        struct reply *reply = reply_new(chat, user_id, message);
+        struct reply *reply = reply_new(chat, conversation, message);
         int r;
 
         reply->started_us = came_us;
         r = start_life(reply);
         *reply_r = r ? NULL : reply;
         return r;
-}
-
-struct cm_arena *reply_arena(struct reply *reply)
-{
-        return &reply->arena;
 }
 
 void reply_drop(struct reply **reply)
@@ -402,9 +423,7 @@ static void die_if_asked(void)
 }
 #endif
 
-int reply_begin(struct reply **reply, const struct conversation_document *conversation,
-                const struct message_document *message, const struct message_pages *pages,
-                bool is_placed)
+int reply_begin(struct reply **reply, const struct message_document *message, bool is_placed)
 {
         struct reply *it = *reply;
         int r;
@@ -412,8 +431,7 @@ int reply_begin(struct reply **reply, const struct conversation_document *conver
 #ifdef CM_FAULTS
         die_if_asked();
 #endif
-        put(it, conversation, message);
-        it->pages = *pages;
+        put(it, message);
         it->placed = is_placed ? 0 : 1;
         r = cm_event_log_open(it->chat->logs, &message->reply_id, &it->log);
         if (r)
@@ -426,11 +444,12 @@ int reply_begin(struct reply **reply, const struct conversation_document *conver
 int reply_take_up(struct chat *chat, const struct conversation_document *conversation,
                   const struct message_document *message)
 {
-        struct reply *reply = reply_new(chat, &conversation->user_id, message);
+        struct reply *reply = reply_new(chat, conversation, message);
         struct reply_started started;
         int r;
 
-        put(reply, conversation, message);
+        put(reply, message);
+        reply->conversation.message_count = message->seq;
         started = started_of(reply);
         reply->has_started = true;
         r = cm_event_log_claim(chat->logs, &message->reply_id, &reply_event_started, &started,

@@ -17,21 +17,18 @@ bool reply_may_start(const struct chat *chat);
 bool reply_is_person_busy(const struct chat *chat, const struct cm_uuid *user_id);
 /*
  * Makes a reply ready while its message is being stored: what others know of the person is asked
- * for already, but not a word is said before the message is there. It becomes a reply by
- * reply_begin() or is given up by reply_drop(). came_us: when the message came, monotonic.
- * -CM_E_OVERLOAD. Does not suspend.
+ * for already and what was said before is read, but not a word is said before the message is there.
+ * It becomes a reply by reply_begin() or is given up by reply_drop(). came_us: when the message
+ * came, monotonic. -CM_E_OVERLOAD. Does not suspend.
  */
-int reply_prepare(struct chat *chat, const struct cm_uuid *user_id,
+int reply_prepare(struct chat *chat, const struct conversation_document *conversation,
                   const struct message_document *message, int64_t came_us,
                   struct reply **reply_r) CM_MUST_CHECK;
 /* The message is stored: its reply goes on by itself, and *reply is NULL. is_placed: where it is,
  * too; else it stores that itself. -CM_E_OVERLOAD: nobody makes it; it will be taken up, or count
  * as interrupted. Does not suspend. */
-int reply_begin(struct reply **reply, const struct conversation_document *conversation,
-                const struct message_document *message, const struct message_pages *pages,
+int reply_begin(struct reply **reply, const struct message_document *message,
                 bool is_placed) CM_MUST_CHECK;
-/* Where `pages` of reply_begin() must be. */
-struct cm_arena *reply_arena(struct reply *reply);
 /* NULL is allowed. Sets *reply to NULL. Does not suspend. */
 void reply_drop(struct reply **reply);
 /* The same for a message whose reply was to begin elsewhere and has not: of all who try, one makes

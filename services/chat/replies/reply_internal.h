@@ -18,7 +18,8 @@ struct reply {
         struct conversation_document conversation;
         struct cm_uuid conversation_id;
         struct message_document message; /* what is answered */
-        struct message_pages pages;
+        struct cm_items before;          /* what was said before, as far as it is known */
+        struct analysis analysis;        /* of it */
         struct reply_context context;
         int64_t started_us;
         int result;            /* of the work */

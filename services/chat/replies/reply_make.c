@@ -53,8 +53,9 @@ static enum chat_language reply_language(const struct chat_text *text,
 }
 
 /* Help for where the person is, in their language, and nothing else: no model, no tools. */
-static int say_help(struct reply *reply, const struct analysis *analysis)
+static int say_help(struct reply *reply)
 {
+        const struct analysis *analysis = &reply->analysis;
         struct chat *chat = reply->chat;
         struct reply_help help = { .level = reply->message.crisis_level };
         struct reply_context context;
@@ -189,8 +190,9 @@ static int fall_back(struct reply *reply, const struct planner_input *input,
         return r ? r : follow_plan(reply, reply->chat->rules, input, scene);
 }
 
-static int converse(struct reply *reply, const struct analysis *analysis)
+static int converse(struct reply *reply)
 {
+        const struct analysis *analysis = &reply->analysis;
         struct chat *chat = reply->chat;
         struct planner_input input = { .message = &analysis->text };
         const struct reply_context *context = &reply->context;
@@ -203,7 +205,7 @@ static int converse(struct reply *reply, const struct analysis *analysis)
                                     .now = reply->message.created_at,
                                     .asked = reply->message.content };
         int r = recent_load(chat, &reply->arena, &reply->conversation_id, reply->message.seq,
-                            &reply->pages, &input);
+                            &reply->before, &input);
 
         if (r)
                 return r;
@@ -219,11 +221,5 @@ static int converse(struct reply *reply, const struct analysis *analysis)
 
 int reply_make(struct reply *reply)
 {
-        struct message_document scratch = { 0 };
-        struct analysis analysis;
-
-        if (!analysis_make(reply->chat, &reply->arena, reply->message.content, &analysis, &scratch))
-                return -CM_E_INTERNAL; /* it was well-formed when it was stored */
-        return analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply, &analysis)
-                                                        : converse(reply, &analysis);
+        return reply->analysis.crisis.level > CHAT_CRISIS_NONE ? say_help(reply) : converse(reply);
 }

@@ -34,4 +34,10 @@ final class FoundCollection extends H2Collection {
     }
     return super.queryDocuments(query, orderBy, skip, limit, batch, fields);
   }
+
+  /** Nobody asks for it, and each change would encode the document twice to know. */
+  @Override
+  protected boolean tracksDataSize() {
+    return false;
+  }
 }
