@@ -42,7 +42,9 @@ struct passwords {
         struct pepper peppers[PASSWORDS_MAX_PEPPERS];
         size_t pepper_count;
         int cost;
-        size_t max_queued;
+        size_t room;      /* hashes that run or wait */
+        size_t under_way; /* of these */
+        size_t places;    /* kept for some that come */
         int64_t max_memory;
         int64_t at_least_us;
         struct cm_work_lane *lane;
@@ -171,7 +173,7 @@ int passwords_new(const struct passwords_config *config, struct passwords **pass
         int r;
 
         passwords->cost = config->cost;
-        passwords->max_queued = config->max_queued;
+        passwords->room = config->threads + config->max_queued;
         passwords->max_memory = config->max_memory;
         for (size_t i = 0; i < config->pepper_count; i++)
                 add_pepper(passwords, config->peppers[i]);
@@ -200,6 +202,35 @@ void passwords_free(struct passwords **passwords)
         cm_free(p);
 }
 
+/* ---- on the lane */
+
+bool passwords_keep_place(struct passwords *passwords, struct hash_place *place_r)
+{
+        *place_r = (struct hash_place){ NULL };
+        if (passwords->under_way + passwords->places >= passwords->room)
+                return false;
+        passwords->places++;
+        place_r->of = passwords;
+        return true;
+}
+
+void hash_place_leave(struct hash_place *place)
+{
+        if (place->of)
+                place->of->places--;
+        place->of = NULL;
+}
+
+static int run(struct passwords *passwords, cm_work_fn *fn, void *arg)
+{
+        int r;
+
+        passwords->under_way++;
+        r = cm_work_run(passwords->lane, fn, arg);
+        passwords->under_way--;
+        return r;
+}
+
 struct hash_work {
         const struct passwords *passwords;
         struct cm_str password;
@@ -219,7 +250,7 @@ int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct c
                    struct cm_str *hash_r)
 {
         struct hash_work work = { .passwords = passwords, .password = password };
-        int r = cm_work_run(passwords->lane, make_work, &work);
+        int r = run(passwords, make_work, &work);
 
         if (!r)
                 *hash_r = cm_arena_str(arena, cm_buf_str(&work.made));
@@ -237,16 +268,11 @@ static int compare_work(void *arg)
         return r;
 }
 
-bool passwords_are_crowded(const struct passwords *passwords)
-{
-        return cm_work_lane_queued(passwords->lane) >= passwords->max_queued;
-}
-
 int passwords_check(struct passwords *passwords, struct cm_str password, struct cm_str hash)
 {
         struct hash_work work = { .passwords = passwords, .password = password, .hash = hash };
         int64_t at_least_us = passwords->at_least_us;
-        int r = cm_work_run(passwords->lane, compare_work, &work);
+        int r = run(passwords, compare_work, &work);
 
         if (r >= 0 && work.took_us < at_least_us)
                 (void)!cm_fiber_sleep(at_least_us - work.took_us);

@@ -31,9 +31,16 @@ void passwords_free(struct passwords **passwords);
 int passwords_hash(struct passwords *passwords, struct cm_arena *arena, struct cm_str password,
                    struct cm_str *hash_r) CM_MUST_CHECK;
 
-/* Whether a hash that is asked for now would be turned away (-CM_E_OVERLOAD): to say so before
- * anything else is done. */
-bool passwords_are_crowded(const struct passwords *passwords);
+/*
+ * A place among those that are hashed or wait for it, kept for who has other things to do first:
+ * who finds none (false) hears so before anything is done. Leave it right before the hash; leaving
+ * once more does nothing.
+ */
+struct hash_place {
+        struct passwords *of;
+};
+bool passwords_keep_place(struct passwords *passwords, struct hash_place *place_r);
+void hash_place_leave(struct hash_place *place); /* for CM_CLEANUP */
 
 enum password_outcome {
         PASSWORD_WRONG = 1,

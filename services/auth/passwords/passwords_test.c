@@ -52,6 +52,21 @@ static struct cm_str make(const struct passwords *passwords, struct cm_buf *hash
         return cm_buf_str(hash);
 }
 
+static void keeps_places_for_as_many_as_there_is_room_for(void **state)
+{
+        struct hash_place places[6];
+
+        for (int i = 0; i < 5; i++) /* one is hashed, four wait */
+                assert_true(passwords_keep_place(*state, &places[i]));
+        assert_false(passwords_keep_place(*state, &places[5]));
+        hash_place_leave(&places[5]); /* has none */
+        assert_false(passwords_keep_place(*state, &places[5]));
+        hash_place_leave(&places[2]);
+        hash_place_leave(&places[2]);
+        assert_true(passwords_keep_place(*state, &places[5]));
+        assert_false(passwords_keep_place(*state, &places[2]));
+}
+
 static void tells_right_from_wrong(void **state)
 {
         static const struct {
@@ -219,6 +234,7 @@ static void hashes_on_its_lane(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(keeps_places_for_as_many_as_there_is_room_for),
                 cmocka_unit_test(tells_right_from_wrong),
                 cmocka_unit_test(cuts_nothing_off),
                 cmocka_unit_test(says_what_it_is),

@@ -40,6 +40,7 @@ struct attempt {
         struct login_attempt counted;
         struct credentials account; /* without a hash: there is no such account */
         const char *reason;         /* why nobody was let in; for the log, never for the reply */
+        struct hash_place *place;   /* until the first hash */
 };
 
 /* The owner is told when a limit is used up, once a day; whoever asks for an address without an
@@ -116,6 +117,7 @@ static int check(struct auth *auth, struct cm_arena *arena, struct attempt *atte
                 return found;
         passwords_pad(auth->passwords,
                       account->imported_left ? auth->settings->imported_check_time_us : 0);
+        hash_place_leave(attempt->place);
         r = passwords_check(auth->passwords, attempt->in->password, account->password_hash);
         if (r < 0)
                 return r;
@@ -210,12 +212,15 @@ int auth_login(struct cm_request *request, const struct login *in)
 {
         struct auth *auth = cm_request_service(request);
         struct cm_arena *arena = cm_request_arena(request);
-        struct attempt attempt = { .in = in, .email_key = cm_email_canonical(arena, in->email) };
+        CM_CLEANUP(hash_place_leave) struct hash_place place = { 0 };
+        struct attempt attempt = { .in = in,
+                                   .email_key = cm_email_canonical(arena, in->email),
+                                   .place = &place };
         const struct login_source source = source_of(request, &attempt);
         int64_t wait_us = 0;
         int r;
 
-        if (passwords_are_crowded(auth->passwords))
+        if (!passwords_keep_place(auth->passwords, &place))
                 return -CM_E_OVERLOAD;
         r = login_limit_take(auth->worker->bus, arena, &auth->login_limit, &source,
                              &attempt.counted, &wait_us);
