@@ -386,6 +386,19 @@ def test_more_than_a_page(talker):
     assert [message["seq"] for message in messages(person, conversation, from_seq=66)] == [66, 67, 68, 69]
 
 
+def test_a_list_too_long_to_keep(talker, scheduler):
+    """A hundred reminders, each as long as it may be: they are told, and the conversation stays readable."""
+    person = talker()
+    conversation = begin(person)
+    expression = f"{','.join(map(str, range(60)))} {','.join(map(str, range(24)))} * * *"
+    for _ in range(100):
+        scheduler.create({"user_id": person.id, "kind": "cron", "expression": expression, "title": '"' * 200, "language": "en"}, None)
+    reply = say(person, conversation, "what are my reminders?")
+    assert reply.tools() == [("list_reminders", "done")] and '"' * 200 in reply.text
+    assert len(messages(person, conversation)) == 2
+    assert say(person, conversation, "thanks").last.type == "done"
+
+
 def test_a_key_is_known_on_the_page_before(talker):
     person = talker()
     conversation = begin(person)

@@ -91,6 +91,18 @@ def test_a_tool_of_the_model(ask, provider, stack):
     memory.close()
 
 
+def test_a_model_that_does_not_end(ask):
+    """Its text is cut, what was said stands, and the conversation goes on."""
+    person, _, events = ask("flood", "tell me a story")
+    assert events[-1].type == "done" and events[-1].data["state"] == "complete"
+    text = streams.text_of(events)
+    assert text == "x" * 65536
+    path = f"/v1/conversations/{events[-1].data['conversation_id']}/messages"
+    assert person.chat.get(path).json()["items"][1]["content"] == text
+    again = person.chat.post(path, json={"content": "and another"})
+    assert again.status_code == 202, again.text
+
+
 def test_the_model_is_gone(ask, provider):
     person, _, events = ask("down", "I feel anxious")
     assert events[-1].type == "done" and streams.text_of(events).startswith("The language model cannot be reached")

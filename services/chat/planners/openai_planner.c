@@ -10,7 +10,8 @@
 #include "codec/json_tree.h"
 
 #define MAX_ROUNDS 6
-#define MAX_ASKED  64 /* different calls of one reply */
+#define MAX_ID     100 /* of a call that is stored: proto/schemas/chat-documents.yaml */
+#define MAX_ASKED  64  /* different calls of one reply */
 
 struct openai_planner {
         struct planner planner; /* first */
@@ -172,7 +173,7 @@ static bool is_valid_json(struct planner_run *run, struct cm_str text)
 /* The call's id, made unique in the reply: some servers send none, or the same for all. */
 static struct cm_str unique_id(struct planner_run *run, const struct cm_buf *id, size_t number)
 {
-        bool is_taken = id->len == 0 || id->len > 128;
+        bool is_taken = id->len == 0 || id->len > MAX_ID;
 
         for (size_t i = 0; i < run->exchange_count && !is_taken; i++)
                 is_taken = cm_str_equal(run->exchange[i].id, cm_buf_str(id));

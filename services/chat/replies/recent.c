@@ -2,13 +2,15 @@
 
 #include "conversations/message_store.h"
 
-/* Calls that no longer fit their contract (an older release's) are left out. */
+/* Calls that no longer fit their contract (an older release's) are left out, and those whose result
+ * was too long to keep. */
 static bool read_call(struct cm_arena *arena, const struct tool_call_document *kept,
                       struct chat_tool_call *call, struct chat_tool_result *result)
 {
         struct cm_str why;
 
-        if (chat_tool_call_read(arena, kept->name, kept->arguments, call, &why))
+        if (chat_tool_call_read(arena, kept->name, kept->arguments, call, &why) ||
+            (kept->status == TOOL_STATUS_DONE && kept->has_result != CM_PRESENT))
                 return false;
         call->id = kept->id;
         *result = (struct chat_tool_result){ .status = (enum chat_result_status)(

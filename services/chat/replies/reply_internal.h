@@ -4,7 +4,11 @@
 
 /* A reply in the making: reply.c has its life, reply_make.c what is said in it. */
 
-#define REPLY_MAX_TOOLS 64
+/* A page of replies that have all of this, and of the messages between, is a document that MongoDB
+ * takes. */
+#define REPLY_MAX_TOOLS      64
+#define REPLY_MAX_TOOL_BYTES (256 * 1024) /* arguments and results that are kept */
+#define REPLY_MAX_RESULT     (64 * 1024)  /* of one; a longer one is not kept */
 
 enum stage { PREPARED, BEGUN, DROPPED };
 
@@ -34,6 +38,7 @@ struct reply {
         struct message_document out;
         struct cm_buf said;
         struct tool_call_document tools[REPLY_MAX_TOOLS];
+        size_t tool_bytes;
         int64_t prompt_tokens;
 };
 

@@ -12,6 +12,8 @@
 
 #define MAX_ROUNDS 16
 
+enum { FULL = 1000 }; /* beside the outcomes of an event log */
+
 static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_seconds",
                                                    "From a message to the first text of its reply");
 static struct cm_metric fallbacks = CM_COUNTER(
@@ -22,20 +24,31 @@ int reply_say(struct reply *reply, const struct cm_event_type *type, const void 
         return cm_event_log_append(reply->log, type, value);
 }
 
+/* Whole characters of it. */
+static struct cm_str what_fits(struct cm_str text, size_t room)
+{
+        if (text.len <= room)
+                return text;
+        while (room && ((unsigned char)text.data[room] & 0xc0) == 0x80)
+                room--;
+        return (struct cm_str){ text.data, room };
+}
+
+/* 0, FULL or an error. */
 static int say_text(struct reply *reply, struct cm_str text)
 {
-        const struct reply_delta delta = { .text = text };
-        int r;
+        size_t room = (size_t)reply->chat->settings->chat_max_reply - reply->said.len;
+        const struct reply_delta delta = { .text = what_fits(text, room) };
+        int r = 0;
 
-        if (!text.len)
-                return 0;
-        r = reply_say(reply, &reply_event_delta, &delta);
+        if (delta.text.len)
+                r = reply_say(reply, &reply_event_delta, &delta);
         if (r)
                 return r;
-        if (!reply->said.len)
+        if (!reply->said.len && delta.text.len)
                 cm_histogram_observe_us(&first_token, cm_monotonic_us() - reply->started_us);
-        cm_buf_add_str(&reply->said, text);
-        return 0;
+        cm_buf_add_str(&reply->said, delta.text);
+        return delta.text.len < text.len ? FULL : 0;
 }
 
 /* The message's own; else what the person has asked for; else the account's. */
@@ -78,6 +91,12 @@ static int32_t tool_status(enum chat_result_status status)
         return (int32_t)status + TOOL_STATUS_DONE;
 }
 
+static bool is_kept(const struct reply *reply, struct cm_str result)
+{
+        return result.data && result.len <= REPLY_MAX_RESULT &&
+               reply->tool_bytes + result.len <= REPLY_MAX_TOOL_BYTES;
+}
+
 static int run_tool(struct reply *reply, const struct tool_scene *scene, int64_t round,
                     const struct chat_tool_call *call, struct chat_tool_result *result_r)
 {
@@ -86,6 +105,9 @@ static int run_tool(struct reply *reply, const struct tool_scene *scene, int64_t
         struct reply_tool event = { .id = call->id,
                                     .name = cm_str_from(chat_tools[call->tool].name) };
 
+        reply->tool_bytes += call->arguments.len;
+        if (reply->tool_bytes > REPLY_MAX_TOOL_BYTES)
+                return -CM_E_TOO_LARGE;
         *result_r = tool_call_run(scene, call, index);
         *kept = (struct tool_call_document){
                 .id = call->id,
@@ -93,9 +115,11 @@ static int run_tool(struct reply *reply, const struct tool_scene *scene, int64_t
                 .name = event.name,
                 .arguments = call->arguments,
                 .status = tool_status(result_r->status),
-                .has_result = result_r->json.data ? CM_PRESENT : CM_ABSENT,
+                .has_result = is_kept(reply, result_r->json) ? CM_PRESENT : CM_ABSENT,
                 .result = result_r->json,
         };
+        if (kept->has_result == CM_PRESENT)
+                reply->tool_bytes += kept->result.len;
         reply->out.tools.items = reply->tools;
         reply->out.tools.count++;
         reply->out.has_tools = CM_PRESENT;
@@ -163,10 +187,10 @@ static int follow_plan(struct reply *reply, struct planner *planner,
                 else if (r == 0 && step.kind == PLANNER_CALL)
                         r = run_round(reply, ops, scene, ++round, &step, run);
         }
-        if (r == 0)
+        if (r == 0 || r == FULL)
                 note_finish(reply, ops, &step);
         ops->end(&run);
-        return r;
+        return r == FULL ? 0 : r;
 }
 
 /* The built-in companion answers while a model is gone, and says that it does. Not when the model
