@@ -3,6 +3,7 @@
 #include "errors.h"
 #include "message_store.h"
 #include "replies/reply.h"
+#include "reply_place_store.h"
 #include "views.h"
 
 /* What a person thinks of a reply: it stands with the reply. */

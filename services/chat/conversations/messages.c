@@ -10,6 +10,7 @@
 #include "message_store.h"
 #include "replies/reply.h"
 #include "replies/reply_routes.h"
+#include "reply_place_store.h"
 #include "views.h"
 
 /* Messages of a conversation: listed, and said. */

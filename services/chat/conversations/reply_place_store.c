@@ -1,7 +1,6 @@
-#include "base/error.h"
-#include "message_store.h"
+#include "reply_place_store.h"
 
-/* Where replies are, by their ids. */
+#include "base/error.h"
 
 #define FRESH_US (10 * CM_SECOND)
 

@@ -11,6 +11,7 @@
 #include "chat_api.h"
 #include "conversations/conversation_store.h"
 #include "conversations/message_store.h"
+#include "conversations/reply_place_store.h"
 #include "errors.h"
 #include "reply_internal.h"
 #include "sys/log.h"

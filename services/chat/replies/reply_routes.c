@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "chat_api.h"
 #include "conversations/message_store.h"
+#include "conversations/reply_place_store.h"
 #include "errors.h"
 #include "http/event_follow.h"
 #include "http/event_stream.h"

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "conversations/conversation_store.h"
 #include "conversations/message_store.h"
+#include "conversations/reply_place_store.h"
 #include "reply.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
