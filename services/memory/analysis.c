@@ -1,12 +1,12 @@
 #include "analysis.h"
 
-#include <libstemmer.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "codec/text.h"
+#include "english.h"
 #include "hebrew.h"
 #include "lexicon.h"
 #include "stop_words.h"
@@ -34,7 +34,7 @@ struct table {
 };
 
 struct analyser {
-        struct sb_stemmer *english;
+        struct SN_env *english;
         struct table roles;
         struct table concepts;
         struct table phrases;
@@ -116,16 +116,14 @@ static void add_hebrew(struct token *token)
 
 static void add_english(struct analyser *analyser, struct token *token)
 {
-        const sb_symbol *stem;
+        struct SN_env *stem = analyser->english;
 
         if (!is_latin(token->word) || token->word.len > MAX_STEMMED)
                 return;
-        stem = sb_stemmer_stem(analyser->english, (const sb_symbol *)token->word.data,
-                               (int)token->word.len);
-        if (!stem)
+        if (SN_set_current(stem, (int)token->word.len, (const unsigned char *)token->word.data) ||
+            english_UTF_8_stem(stem) < 0)
                 return;
-        token->canonical =
-                term_of('w', (const char *)stem, (size_t)sb_stemmer_length(analyser->english));
+        token->canonical = term_of('w', (const char *)stem->p, (size_t)stem->l);
         add_variant(token, token->canonical, WEIGHT_STEM);
 }
 
@@ -356,7 +354,7 @@ int analyser_new(struct analyser **analyser_r)
         struct analyser *analyser = CM_NEW(struct analyser);
         struct cm_arena arena;
 
-        analyser->english = sb_stemmer_new("english", "UTF_8");
+        analyser->english = english_UTF_8_create_env();
         if (!analyser->english) {
                 cm_free(analyser);
                 return -CM_E_INTERNAL;
@@ -376,7 +374,7 @@ void analyser_free(struct analyser **analyser)
 {
         if (!*analyser)
                 return;
-        sb_stemmer_delete((*analyser)->english);
+        english_UTF_8_close_env((*analyser)->english);
         cm_free(*analyser);
         *analyser = NULL;
 }

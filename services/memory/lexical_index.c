@@ -213,11 +213,31 @@ void lexical_index_remove(struct lexical_index *index, size_t place)
         *text = (struct text){ 0 };
 }
 
+/* ln of a number above 1, as exact as a float is: libm's own is 0.3 MiB of the process. */
+static float natural_log(float value)
+{
+        union {
+                float value;
+                uint32_t bits; /* of which 8, above 23, are the exponent */
+        } part = { value };
+        int exponent = (int)(part.bits >> 23) - 126;
+        double ratio, square;
+
+        part.bits = (part.bits & 0x7fffff) | 126U << 23; /* 0.5 to 1 */
+        ratio = (part.value - 0.75) / (part.value + 0.75);
+        square = ratio * ratio;
+
+        return (float)(exponent * M_LN2 - 0.28768207245178093 + /* ln 0.75 */
+                       2 * ratio *
+                               (1 + square * (1. / 3 +
+                                              square * (1. / 5 + square * (1. / 7 + square / 9)))));
+}
+
 static float rarity(const struct lexical_index *index, uint32_t found)
 {
         float all = (float)index->text_count + BACKGROUND;
 
-        return logf(1 + (all - (float)found + 0.5F) / ((float)found + 0.5F));
+        return natural_log(1 + (all - (float)found + 0.5F) / ((float)found + 0.5F));
 }
 
 static const struct postings *find(const struct lexical_index *index, uint64_t term)
@@ -316,7 +336,8 @@ void lexical_index_compare(const struct lexical_index *index, const struct analy
                         uint32_t place = word.found[f];
 
                         scores->scores[place] += word.best[place] / whole;
-                        scores->coverage[place] += fminf(word.best[place], weight) / whole;
+                        scores->coverage[place] +=
+                                (word.best[place] < weight ? word.best[place] : weight) / whole;
                         word.best[place] = 0;
                 }
         }

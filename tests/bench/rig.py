@@ -66,7 +66,7 @@ class Rig:
                  "analysis", "embedding", "embedding_hash", "hebrew", "lexical_index", "lexicon", "recall_index",
                  "stop_words", "term_table", "vector_store", "vector_store_embedded")),
              *(objects / f"libsalus-{layer}.a" for layer in ("codec", "sys", "base")),
-             "-lstemmer", "-ljansson", "-lsodium", "-lcrypto", "-lutf8proc", "-lidn2", "-levent_core", "-levent_pthreads",
+             "-l:libstemmer.a", "-ljansson", "-lsodium", "-lcrypto", "-lutf8proc", "-lidn2", "-levent_core", "-levent_pthreads",
              "-lpthread", "-lm"], check=True)
 
     @cached_property

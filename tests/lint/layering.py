@@ -29,7 +29,6 @@ DRIVERS = {
     "mongoc/": ["libcommon/store/"],
     "bson/": ["libcommon/store/"],
     "zip.h": ["services/main-health/"],
-    "libstemmer.h": ["services/memory/"],
     "expat.h": ["services/main-health/"],
 }
 
