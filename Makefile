@@ -32,8 +32,10 @@ link_release  := -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--gc-sections
 
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(patsubst -I%libmongoc-1.0,-isystem %libmongoc-1.0,$(patsubst -I%libbson-1.0,-isystem %libbson-1.0,$(shell pkg-config --cflags $(packages))))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
-# What is not used is not linked: MongoDB's driver is chat's alone. The symbol is store/pg_conn.c's answer to GnuTLS.
-LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD)) -Wl,--as-needed,--export-dynamic-symbol=_gnutls_global_init_skip
+# What is not used is not linked: MongoDB's driver is chat's alone. Libraries find what
+# is exported here before their own: store/pg_conn.c's answer to GnuTLS, and codec/openssl_texts.c.
+exported := _gnutls_global_init_skip ERR_reason_error_string ERR_error_string_n ERR_error_string
+LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD)) -Wl,--as-needed $(exported:%=-Wl,--export-dynamic-symbol=%)
 LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -l:libstemmer.a -lm -lpthread
 
 ccache := $(shell command -v ccache)
