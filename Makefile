@@ -21,19 +21,21 @@ packages := libevent_core libevent_pthreads libpq hiredis jansson libsodium libu
 warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wno-missing-field-initializers -Wno-format-nonliteral
 hardening := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
-flags_release := -O2 -g $(hardening) -ffunction-sections -fdata-sections
+flags_release := -O2 -g -fno-math-errno $(hardening) -ffunction-sections -fdata-sections
 # CM_FAULTS: tests may ask a daemon to die at a certain place; a release has no such thing.
 flags_debug   := -O0 -g3 -DCM_FAULTS
 flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS
 flags_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DCM_TSAN -DCM_FAULTS
 flags_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS
 # Of the shapes of all services each daemon keeps its own.
-link_release  := -pie -Wl,-z,relro,-z,now,--gc-sections
+link_release  := -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--gc-sections
 
 CPPFLAGS += -D_GNU_SOURCE -Ilibcommon -I$(gen) -MMD -MP $(patsubst -I%libmongoc-1.0,-isystem %libmongoc-1.0,$(patsubst -I%libbson-1.0,-isystem %libbson-1.0,$(shell pkg-config --cflags $(packages))))
 CFLAGS   += -std=gnu17 $(warnings) $(flags_$(BUILD))
-# What is not used is not linked: MongoDB's driver is chat's alone. The symbol is store/pg_conn.c's answer to GnuTLS.
-LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD)) -Wl,--as-needed,--export-dynamic-symbol=_gnutls_global_init_skip
+# What is not used is not linked: MongoDB's driver is chat's alone. Libraries find what
+# is exported here before their own: store/pg_conn.c's answer to GnuTLS, and codec/openssl_texts.c.
+exported := _gnutls_global_init_skip ERR_reason_error_string ERR_error_string_n ERR_error_string
+LDFLAGS  += $(flags_$(BUILD)) $(link_$(BUILD)) -Wl,--as-needed $(exported:%=-Wl,--export-dynamic-symbol=%)
 LDLIBS   += $(shell pkg-config --libs $(packages)) -lwslay -lstemmer -lm -lpthread
 
 ccache := $(shell command -v ccache)

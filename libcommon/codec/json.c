@@ -177,12 +177,14 @@ static bool add_short_number(struct cm_buf *out, double value)
         static const double scales[] = { 1, 10, 100, 1000 };
 
         for (int decimals = 0; decimals < 4; decimals++) {
-                double scaled = nearbyint(value * scales[decimals]);
+                double scaled = value * scales[decimals];
+                int64_t whole;
 
-                if (fabs(scaled) >= 1e15)
+                if (!(fabs(scaled) < 1e15))
                         return false;
-                if (scaled / scales[decimals] == value) {
-                        add_decimal(out, (int64_t)scaled, decimals);
+                whole = (int64_t)(scaled + copysign(0.5, scaled));
+                if ((double)whole / scales[decimals] == value) {
+                        add_decimal(out, whole, decimals);
                         return true;
                 }
         }

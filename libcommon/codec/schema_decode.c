@@ -67,7 +67,7 @@ static void decode_integer(const struct schema_context *context, const struct sc
 
         if (json->type == CM_JSON_INTEGER)
                 schema_store_integer(context, place, schema, json->integer, out);
-        else if (real == floor(real) && fabs(real) < 9007199254740992.0)
+        else if (fabs(real) < 9007199254740992.0 && real == (double)(int64_t)real)
                 schema_store_integer(context, place, schema, (int64_t)real, out);
         else
                 schema_fault(context, place, "must be a whole number");

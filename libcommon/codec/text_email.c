@@ -120,23 +120,38 @@ static bool ascii_is_plain(struct cm_str domain)
         return true;
 }
 
+/* Other ASCII is what it stands for; two hyphens are A-labels or what IDNA refuses. Most addresses
+ * are so, and a process that never sees others does not take in libunistring's tables. */
+static bool needs_idna(struct cm_str domain)
+{
+        for (size_t i = 0; i < domain.len; i++)
+                if ((unsigned char)domain.data[i] >= 0x80)
+                        return true;
+        return memmem(domain.data, domain.len, "--", 2) != NULL;
+}
+
 /* The domain as A-labels in lower case; false when IDNA 2008 does not allow it. */
 static bool domain_to_ascii(struct cm_str domain, char out[DOMAIN_MAX + 1])
 {
         char copy[256];
         uint8_t *found = NULL;
+        const char *labels = copy;
         bool ok;
 
         if (!domain.len || domain.len >= sizeof(copy) || !ascii_is_plain(domain))
                 return false;
         memcpy(copy, domain.data, domain.len);
         copy[domain.len] = '\0';
-        ok = idn2_lookup_u8((const uint8_t *)copy, &found, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) ==
-                     IDN2_OK &&
-             ascii_domain_is_valid(cm_str_from((const char *)found));
+        if (needs_idna(domain)) {
+                if (idn2_lookup_u8((const uint8_t *)copy, &found,
+                                   IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+                        return false;
+                labels = (const char *)found;
+        }
+        ok = ascii_domain_is_valid(cm_str_from(labels));
         if (ok)
-                for (size_t i = 0; i <= strlen((const char *)found); i++)
-                        out[i] = (char)tolower(found[i]);
+                for (size_t i = 0; i <= strlen(labels); i++)
+                        out[i] = (char)tolower((unsigned char)labels[i]);
         idn2_free(found);
         return ok;
 }

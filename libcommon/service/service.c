@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/openssl_texts.h"
 #include "service/daemon.h"
 #include "service/healthcheck.h"
 #include "service/version.h"
@@ -376,6 +377,7 @@ int cm_service_main(const struct cm_service *service, int argc, char **argv)
         const struct cm_command *own = own_command(service, command);
 
         (void)mallopt(M_ARENA_MAX, 2); /* each arena keeps memory of its own */
+        cm_openssl_texts_defer();
         cm_log_set_service(service->name);
         if (command && strcmp(command, "--version") == 0) {
                 printf("%s %s\n", service->program, CM_VERSION);

@@ -5,11 +5,19 @@
 
 /* ---- measures: least, most, mean and newest of what is measured at a moment */
 
+/* nearbyint(), for which a process would load libm and keep 0.3 MiB of it. */
+static double whole(double value)
+{
+        double shift = copysign(0x1p52, value);
+
+        return fabs(value) < 0x1p52 ? value + shift - shift : value;
+}
+
 /* Values are converted to the unit of their kind, and rounded to what 64-bit arithmetic has
  * exactly. */
 static double rounded(double value)
 {
-        return nearbyint(value * 1e9) / 1e9;
+        return whole(value * 1e9) / 1e9;
 }
 
 static struct day_measure *find_measure(struct day_vitals *vitals, int16_t subtype, int32_t part,
@@ -43,8 +51,10 @@ static void add(struct day_vitals *vitals, const struct recorded_event *event, i
 
         measure->count++;
         measure->average += value;
-        measure->minimum = fmin(measure->minimum, value);
-        measure->maximum = fmax(measure->maximum, value);
+        if (value < measure->minimum)
+                measure->minimum = value;
+        if (value > measure->maximum)
+                measure->maximum = value;
         measure->latest = value;
         measure->latest_at = event->occurred_at;
 }
@@ -181,7 +191,7 @@ void day_activity(const struct day_vital *vitals, size_t count, struct cm_arena 
                         continue;
                 *sums[i].has = CM_PRESENT;
                 if (sums[i].whole)
-                        *sums[i].sum = nearbyint(*sums[i].sum);
+                        *sums[i].sum = whole(*sums[i].sum);
         }
         newest_states(vitals, count, activity_r);
 }
