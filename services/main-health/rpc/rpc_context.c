@@ -45,12 +45,55 @@ static int summarize(struct health *health, struct cm_arena *arena, const struct
         return 0;
 }
 
+/* What is read beside the days: three small questions, and a companion waits for the answers. */
+struct beside {
+        struct health *health;
+        struct cm_arena *arena;
+        const struct cm_uuid *user_id;
+        struct user_health_data *data;
+        struct latest_vitals latest;
+        int data_result, latest_result;
+};
+
+static void load_data(void *arg)
+{
+        struct beside *it = arg;
+
+        it->data_result = health_data_load(it->health->pg, it->arena, it->user_id, it->data);
+}
+
+static void load_latest(void *arg)
+{
+        struct beside *it = arg;
+
+        it->latest_result =
+                latest_vitals_load(it->health->events, it->arena, it->user_id, &it->latest);
+}
+
+static int read_all(struct beside *beside, const struct person *person, cm_date from, cm_date to,
+                    struct day_summary **days_r)
+{
+        struct cm_group group;
+        int r, joined;
+
+        cm_group_init(&group);
+        r = cm_group_start(&group, "health data", load_data, beside);
+        if (r == 0)
+                r = cm_group_start(&group, "latest vitals", load_latest, beside);
+        if (r == 0)
+                r = summarize(beside->health, beside->arena, person, from, to, days_r);
+        joined = cm_group_join(&group);
+        return r ?: joined ?: beside->data_result ?: beside->latest_result;
+}
+
 int health_serve_context(struct cm_rpc_request *call, const struct health_context_call *in,
                          struct health_context_reply *out)
 {
-        struct health *health = call->service;
         int64_t days = in->has_days == CM_PRESENT ? in->days : DEFAULT_DAYS;
-        struct latest_vitals latest;
+        struct beside beside = { .health = call->service,
+                                 .arena = call->arena,
+                                 .user_id = &in->user_id,
+                                 .data = &out->health_data };
         struct rpc_person person;
         int r = rpc_person_get(call, &person);
 
@@ -62,17 +105,13 @@ int health_serve_context(struct cm_rpc_request *call, const struct health_contex
                 .time_zone = person.time_zone,
                 .today = person.today,
         };
-        r = health_data_load(health->pg, call->arena, &in->user_id, &out->health_data);
-        if (r == 0)
-                r = latest_vitals_load(health->events, call->arena, &in->user_id, &latest);
-        if (r == 0)
-                r = summarize(health, call->arena, &person.person, person.today - (cm_date)days + 1,
-                              person.today, &out->days.items);
+        r = read_all(&beside, &person.person, person.today - (cm_date)days + 1, person.today,
+                     &out->days.items);
         if (r)
                 return r;
         out->has_health_data = out->health_data.version > 0 ? CM_PRESENT : CM_ABSENT;
-        out->vitals.items = latest.items.items;
-        out->vitals.count = latest.items.count;
+        out->vitals.items = beside.latest.items.items;
+        out->vitals.count = beside.latest.items.count;
         out->days.count = (size_t)days;
         return 0;
 }
