@@ -12,38 +12,45 @@ from support.paths import REALDATA
 from support.stack import Stack
 
 
+# How much of it. What is here is what continuous integration does; CONTRIBUTING.md has the sizes of the goals.
+SIZES = {
+    "facts": (10_000, "facts of each fault run"),
+    "kills": (8, "random kill -9 of daemons and Redis"),
+    "lockouts": (1, "times that 500 guesses meet one limit"),
+    "mutations": (11, "changes to a sealed audit log"),
+    "requests": (4_000, "requests that are counted for rate limits"),
+    "restarts": (4, "times that something is killed and nothing is forgiven or forgotten"),
+    "rotations": (5, "rotations of signing keys under load"),
+    "rounds": (4, "rounds of each race"),
+    "tokens": (20_000, "tokens that other verifiers judge, too"),
+}
+
+
 def pytest_addoption(parser):
-    parser.addoption("--facts", type=int, default=10_000, help="facts of each fault run (default 10000)")
-    parser.addoption("--kills", type=int, default=8, help="random kill -9 of daemons and Redis (default 8)")
-    parser.addoption("--tokens", type=int, default=20_000, help="tokens that other verifiers judge, too (default 20000)")
-    parser.addoption("--rotations", type=int, default=5, help="rotations of signing keys under load (default 5)")
-    parser.addoption("--rounds", type=int, default=12, help="races for one refresh token (default 12)")
-    parser.addoption("--restarts", type=int, default=4, help="times that something is killed and nothing is forgiven (default 4)")
+    for name, (size, what) in SIZES.items():
+        parser.addoption(f"--{name}", type=int, default=size, help=f"{what} (default {size})")
 
 
-@pytest.fixture(scope="session")
-def rotations(request) -> int:
-    return request.config.getoption("--rotations")
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """No test that was made larger is too slow."""
+    if any(config.getoption(f"--{name}") > usual for name, (usual, _) in SIZES.items()) and config.getoption("timeout") is None:
+        config.option.timeout = 0
 
 
-@pytest.fixture(scope="session")
-def rounds(request) -> int:
-    return request.config.getoption("--rounds")
+def size(name: str):
+    return pytest.fixture(scope="session", name=name)(lambda request: request.config.getoption(f"--{name}"))
 
 
-@pytest.fixture(scope="session")
-def restarts(request) -> int:
-    return request.config.getoption("--restarts")
-
-
-@pytest.fixture(scope="session")
-def facts(request) -> int:
-    return request.config.getoption("--facts")
-
-
-@pytest.fixture(scope="session")
-def kills(request) -> int:
-    return request.config.getoption("--kills")
+facts = size("facts")
+kills = size("kills")
+lockouts = size("lockouts")
+mutations = size("mutations")
+requests = size("requests")
+restarts = size("restarts")
+rotations = size("rotations")
+rounds = size("rounds")
+tokens = size("tokens")
 
 
 @pytest.fixture(scope="session")

@@ -117,12 +117,40 @@ static void window_slides(void **state CM_UNUSED)
         in_fiber(window_slides_fiber);
 }
 
+static int64_t take_several(int64_t want, int64_t window_us)
+{
+        struct cm_rate_decision decision;
+
+        assert_int_equal(cm_rate_limit_take(client.redis, CM_STR("s1:rate_limit:several"), 10,
+                                            window_us, want, &decision),
+                         0);
+        return decision.granted;
+}
+
+/* As many as there is room for; and in a window of no time there is room for all. */
+static void several_are_counted_fiber(void)
+{
+        for (int turn = 0; turn < 3; turn++) {
+                assert_int_equal(take_several(4, CM_MINUTE), 4);
+                assert_int_equal(take_several(5, CM_MINUTE), 5);
+                assert_int_equal(take_several(5, CM_MINUTE), 1);
+                assert_int_equal(take_several(5, CM_MINUTE), 0);
+                assert_int_equal(take_several(11, 0), 10);
+        }
+}
+
+static void several_are_counted(void **state CM_UNUSED)
+{
+        in_fiber(several_are_counted_fiber);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(one_holder_and_a_growing_fence, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(limit_is_exact, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(window_slides, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(several_are_counted, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,12 @@
 #include "base/error.h"
 
 /*
- * Exact: a log of what was allowed within the window, "time number" per decision, kept as a list,
- * oldest first. A counter per window, or two that are weighted, would be smaller and let up to
- * twice the limit pass, or refuse what should pass. Memory is bounded by the number of decisions
- * within a window, so who has a large limit takes several at once.
+ * Exact: a log of what was allowed within the window, "time number total" per decision, kept as a
+ * list, oldest first; the total is that of the list since it began, so that what its ends say is
+ * what is in use, and a decision costs the same behind any number of others. A counter per window,
+ * or two that are weighted, would be smaller and let up to twice the limit pass, or refuse what
+ * should pass. Memory is bounded by the number of decisions within a window, so who has a large
+ * limit takes several at once.
  */
 
 static struct cm_redis_script script = {
@@ -17,24 +19,31 @@ static struct cm_redis_script script = {
                 "local now = t[1] * 1000000 + t[2]\n"
                 "local limit, window, want = tonumber(ARGV[1]), tonumber(ARGV[2]), "
                 "tonumber(ARGV[3])\n"
-                "local used, expired, oldest = 0, 0, now\n"
-                "for _, entry in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do\n"
-                "  local at, number = string.match(entry, '(%d+) (%d+)')\n"
-                "  if tonumber(at) <= now - window then\n"
-                "    expired = expired + 1\n"
-                "  else\n"
-                "    if used == 0 then oldest = tonumber(at) end\n"
-                "    used = used + tonumber(number)\n"
-                "  end\n"
+                "local function at_end(index)\n"
+                "  local entry = redis.call('LINDEX', KEYS[1], index)\n"
+                "  if not entry then return end\n"
+                "  local at, number, total = string.match(entry, '(%d+) (%d+) (%d+)')\n"
+                "  return tonumber(at), tonumber(number), tonumber(total)\n"
                 "end\n"
-                "if expired > 0 then redis.call('LTRIM', KEYS[1], expired, -1) end\n"
+                "local oldest, number, before = at_end(0)\n"
+                "while oldest and oldest <= now - window do\n"
+                "  redis.call('LPOP', KEYS[1])\n"
+                "  oldest, number, before = at_end(0)\n"
+                "end\n"
+                "local used, total = 0, 0\n"
+                "if oldest then\n"
+                "  total = select(3, at_end(-1))\n"
+                "  used = total - before + number\n"
+                "end\n"
                 "local granted = math.max(math.min(want, limit - used), 0)\n"
                 "if granted > 0 then\n"
-                "  redis.call('RPUSH', KEYS[1], string.format('%.0f %d', now, granted))\n"
+                "  redis.call('RPUSH', KEYS[1],\n"
+                "             string.format('%.0f %d %.0f', now, granted, total + granted))\n"
                 "  redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))\n"
                 "  used = used + granted\n"
                 "end\n"
-                "return { granted, limit - used, used >= limit and oldest + window - now or 0 }\n",
+                "return { granted, limit - used,\n"
+                "         used >= limit and (oldest or now) + window - now or 0 }\n",
 };
 
 static int read_decision(const struct cm_redis_reply *reply, struct cm_rate_decision *decision_r)

@@ -144,11 +144,15 @@ class Sink:
 
     def keep(self, sender: str, to: list[str], message: bytes):
         self.count += 1
-        path = self.folder / f"{self.count:06}-{re.sub('[^A-Za-z0-9@._+-]', '_', to[0])}.eml"
+        path = self.folder / f"{self.count:06}-{self.name_of(to[0])}.eml"
         envelope = f"X-Envelope-From: {sender}\r\nX-Envelope-To: {', '.join(to)}\r\n".encode()
         path.with_suffix(".new").write_bytes(envelope + message)
         self.explain(path.with_suffix(".txt"), message)
         os.replace(path.with_suffix(".new"), path)
+
+    @staticmethod
+    def name_of(address: str) -> str:
+        return re.sub("[^A-Za-z0-9@._+-]", "_", address)
 
     @staticmethod
     def explain(path: Path, message: bytes):
@@ -163,8 +167,8 @@ class Sink:
 
     def messages(self, to: str | None = None) -> list:
         """What is there, oldest first, as email.message.EmailMessage."""
-        found = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-                 for path in sorted(self.folder.glob("*.eml"))]
+        paths = self.folder.glob(f"*-{self.name_of(to)}.eml" if to else "*.eml")
+        found = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in sorted(paths)]
         return [message for message in found if to is None or message["X-Envelope-To"] == to]
 
     async def _serve(self, reader, writer):

@@ -203,5 +203,30 @@ def start_with_lists(rig: Rig):
     return [row]
 
 
+def limits(rig: Rig):
+    """What a network may do is counted in Redis, which does one thing at a time: it must not matter how much was counted."""
+    row = Row("an open route after 50,000 requests of its network, 16 connections", "/s", "after none", goal=0.8)
+    auth = rig.stack.daemon("auth", name="auth-limits", SALUS_MAILED_CODE_LIMIT="1000000")
+    body = rig.stack.folder / "code"
+    body.write_text(json.dumps({"token": "A" * 43}) + "\n")
+    bus, counted = rig.stack.bus.connect(), "s1:rate_limit:127.0.0.1:auth_verify_email"
+
+    def rate(seconds: float) -> float:
+        result = rig.load(auth.port, CHAINS, seconds, "POST", "/v1/auth/verify-email", bodies=body, tokens="-", refused=400)
+        return result["refused"] / result["seconds"]
+
+    for _ in range(ROUNDS):
+        bus.delete(counted)
+        row.references.append(rate(1))
+        while bus.llen(counted) < 50_000:
+            rate(1)
+        row.ours.append(rate(1))
+    row.checked = f"{bus.llen(counted):,} counted"
+    auth.stop()
+    rig.stack.daemons.remove(auth)
+    return [row]
+
+
 ROWS = {"auth_refresh": refresh, "auth_profile": profile, "auth_peers": peers, "auth_login": login, "auth_overload": overload,
-        "auth_audit": audit, "auth_without_redis": without_redis, "auth_start": start_with_lists}
+        "auth_audit": audit, "auth_without_redis": without_redis, "auth_start": start_with_lists,
+        "auth_limits": limits}

@@ -1,5 +1,6 @@
 """The audit log: what it says, who may read it, and that nothing sealed can be changed unnoticed."""
 
+import itertools
 import random
 import re
 import time
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from support import client
 from support.client import PASSWORD, Api, problem
+from support.races import Shot, fire
 from support.waiting import eventually
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -342,29 +344,36 @@ MUTATIONS = {
     "truncate": ("DELETE FROM audit_log WHERE position >= {row}", "row {row} is missing"),
     "replace": ("DELETE FROM audit_log WHERE position = {row}; INSERT INTO audit_log (position, at, action, outcome, ip, user_agent,"
             " request_id) VALUES ({row}, now(), 'x', 'done', '', '', '')", "row {row} was changed"),
-    "drop a head": ("DELETE FROM audit_heads WHERE number = 1", "head 1 is missing"),
-    "change a head": ("UPDATE audit_heads SET sealed_at = sealed_at + interval '1 s' WHERE number = 1", "head 1 is not what was signed"),
-    "change a list": ("UPDATE audit_heads SET digests = set_byte(digests, 20, 255 - get_byte(digests, 20)) WHERE number = 1",
-                      "head 1 has a changed list"),
-    "feign age": ("DELETE FROM audit_log WHERE position <= (SELECT last_position FROM audit_heads WHERE number = 1);"
-                  " UPDATE audit_heads SET digests = NULL WHERE number = 1", "head 1 has lost its rows"),
+    "drop a head": ("DELETE FROM audit_heads WHERE number = {head}", "head {head} is missing"),
+    "change a head": ("UPDATE audit_heads SET sealed_at = sealed_at + interval '1 s' WHERE number = {head}",
+                      "head {head} is not what was signed"),
+    "change a list": ("UPDATE audit_heads SET digests = set_byte(digests, 20, 255 - get_byte(digests, 20)) WHERE number = {head}",
+                      "head {head} has a changed list"),
+    "feign age": ("DELETE FROM audit_log WHERE position <= (SELECT last_position FROM audit_heads WHERE number = {head});"
+                  " UPDATE audit_heads SET digests = NULL WHERE number <= {head}", "head 1 has lost its rows"),
 }
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_each_change_is_found_and_named(sealed_log, private_stack, name):
-    auth = sealed_log
-    status, said = verify(auth)
-    assert status == 0, said
-    auth.stop()
-    rows = [row[0] for row in private_stack.postgres.rows("salus_auth", "SELECT position FROM audit_log ORDER BY position")]
-    row, other = sorted(random.Random(name).sample(rows[:-1], 2))
-    sql, expected = (text.format(row=row, other=other) for text in MUTATIONS[name])
+def test_each_change_is_found_and_named(sealed_log, private_stack, mutations):
+    """--mutations of them, each in a whole log."""
+    sealed_log.stop()
+    chance, tables = random.Random(9), ("audit_log", "audit_heads")
     with private_stack.postgres.connect("salus_auth") as database:
-        for statement in sql.split(";"):
-            database.execute(statement)
-    status, said = verify(auth)
-    assert status == 1 and expected in said, said
+        for table in tables:
+            database.execute(f"CREATE TABLE whole_{table} AS TABLE {table}")
+        rows, heads = ([row[0] for row in database.execute(f"SELECT {key} FROM {table} ORDER BY 1").fetchall()]
+                       for table, key in zip(tables, ("position", "number"), strict=True))
+        for name in itertools.islice(itertools.cycle(MUTATIONS), mutations):
+            (row, other), head = sorted(chance.sample(rows[:-1], 2)), chance.choice(heads[:-1])
+            sql, expected = (text.format(row=row, other=other, head=head) for text in MUTATIONS[name])
+            for statement in sql.split(";"):
+                database.execute(statement)
+            status, said = verify(sealed_log)
+            assert status == 1 and expected in said, (sql, said)
+            for table in tables:
+                database.execute(f"TRUNCATE {table}")
+                database.execute(f"INSERT INTO {table} TABLE whole_{table}")
+    assert verify(sealed_log)[0] == 0
 
 
 def test_a_log_that_was_cut_off_is_found_by_a_head_from_elsewhere(sealed_log, private_stack):
@@ -412,23 +421,31 @@ def test_what_is_old_goes(sealed_log, private_stack):
 
 
 def test_kills_leave_no_effect_without_its_row(private_stack, restarts):
-    """kill -9 of the daemon under refreshes and logins: as many rows as effects, and a whole chain."""
+    """--restarts: kill -9 of the daemon in the middle of refreshes, sign-ins and sign-outs: as many rows as effects, and a whole
+    chain."""
     auth = private_stack.daemon("auth", SALUS_AUDIT_SEAL_EVERY="50ms")
+    chance = random.Random(9)
+
+    def kill():
+        time.sleep(chance.uniform(0, 0.01))
+        auth.kill()
+
     for _ in range(restarts):
-        people = [client.register(auth.url) for _ in range(3)]
-        tokens = {somebody.id: somebody.tokens["refresh_token"] for somebody in people}
-        kill_at = random.Random(len(tokens)).randrange(10, 40)
-        for step in range(60):
-            somebody = people[step % 3]
-            if step == kill_at:
-                auth.kill()
-                break
-            tokens[somebody.id] = refresh(auth.url, tokens[somebody.id]).json()["refresh_token"]
+        shots = []
+        for somebody in [client.register(auth.url) for _ in range(4)]:
+            shots += [Shot(auth, "/v1/auth/refresh", {"refresh_token": somebody.tokens["refresh_token"]}) for _ in range(3)]
+            shots += [Shot(auth, "/v1/auth/login", {"email": somebody.email, "password": PASSWORD}) for _ in range(3)]
+            other = log_in(auth.url, somebody).json()
+            shots += [Shot(auth, "/v1/auth/refresh", {"refresh_token": other["refresh_token"]}),
+                      Shot(auth, "/v1/auth/logout", Authorization=f"Bearer {other['access_token']}")]
+        chance.shuffle(shots)
+        fire(shots, chance.randrange(len(shots) // 4, len(shots)), kill)
         auth.start()
-    effects = private_stack.postgres.rows("salus_auth", "SELECT sum(generation - 1), count(*) FROM sessions")[0]
-    rows = private_stack.postgres.rows("salus_auth", "SELECT count(*) FILTER (WHERE action = 'session.refresh' AND reason IS NULL),"
-                                       " count(*) FILTER (WHERE action IN ('account.create', 'login.password') AND method <> 'settings')"
-                                       " FROM audit_log")[0]
-    assert effects == rows
+    effects = private_stack.postgres.rows("salus_auth", "SELECT sum(generation - 1), count(*), count(ended_at) FROM sessions")[0]
+    rows = private_stack.postgres.rows(
+        "salus_auth", "SELECT count(*) FILTER (WHERE action = 'session.refresh' AND reason IS NULL),"
+        " count(*) FILTER (WHERE action IN ('account.create', 'login.password') AND method <> 'settings' AND outcome = 'done'),"
+        " count(*) FILTER (WHERE action = 'session.end' AND outcome = 'done') FROM audit_log")[0]
+    assert effects == rows and min(rows) > 0
     eventually(lambda: sealed(private_stack), within=10)
     assert verify(auth)[0] == 0

@@ -67,19 +67,6 @@ def test_an_address_has_one_account(api, variant):
     problem(api.post("/v1/auth/register", json=body | {"email": variant(body["email"])}), 409, "email_taken")
 
 
-def test_one_account_of_many_registrations_at_once(auth, stack):
-    events = stack.events("auth")
-    body = registration()
-    with Api(auth.url) as api:
-        answers = in_parallel(24, lambda _: api.post("/v1/auth/register", json=body))
-    made = [answer.json() for answer in answers if answer.status_code == 201]
-    assert len(made) == 1
-    assert all(answer.status_code in (201, 409, 503) for answer in answers)
-    rows = stack.postgres.rows("salus_auth", "SELECT id FROM users WHERE email_key = %s", body["email"])
-    assert [str(row[0]) for row in rows] == [made[0]["user"]["id"]]
-    assert len(events.wait_for("user.created.v1", made[0]["user"]["id"])) == 1
-
-
 BAD_REGISTRATIONS = [
     ("no e-mail", {"email": ...}, "/email"),
     ("no password", {"password": ...}, "/password"),
@@ -361,35 +348,6 @@ def test_an_older_token_ends_the_family(api, person, stack):
     assert rows == [(2,)]
     # Only this family: another device of the same person goes on.
     assert refresh(api, elsewhere["refresh_token"]).status_code == 200
-
-
-def test_one_winner_of_many_refreshes_at_once(stack, auth, person):
-    """64 at once over two instances: all get the same child, and exactly one chain lives."""
-    second = stack.daemon("auth", name="auth-refresh")
-    for _ in range(10):
-        somebody = person()
-        token = somebody.tokens["refresh_token"]
-        with Api(auth.url) as one, Api(second.url) as two:
-            answers = in_parallel(PARALLEL, lambda n, both=(one, two), token=token: refresh(both[n % 2], token))
-        assert {answer.status_code for answer in answers} == {200}
-        children = {answer.json()["refresh_token"] for answer in answers}
-        assert len(children) == 1
-        rows = stack.postgres.rows("salus_auth", "SELECT generation, ended_at FROM sessions WHERE id = %s",
-                                   somebody.tokens["session_id"])
-        assert rows == [(2, None)]
-        with Api(auth.url) as api:
-            assert refresh(api, children.pop()).status_code == 200
-    second.stop()
-
-
-def test_without_grace_exactly_one_wins(private_stack):
-    auth = private_stack.daemon("auth", SALUS_REFRESH_GRACE="0s")
-    for _ in range(5):
-        somebody = client.register(auth.url)
-        with Api(auth.url) as api:
-            answers = in_parallel(PARALLEL, lambda _, token=somebody.tokens["refresh_token"], api=api: refresh(api, token))
-        assert [answer.status_code for answer in answers].count(200) == 1
-        assert {answer.json()["code"] for answer in answers if answer.status_code != 200} == {"token_reused"}
 
 
 def test_sessions_end_by_themselves(private_stack):

@@ -40,16 +40,6 @@ def published(daemon) -> set[str]:
 
 # ---- made once, sealed
 
-def test_eight_instances_at_once_make_one_key(private_stack, keys):
-    daemons = start(private_stack, 8)
-    assert [state for _, state in keys.rows()] == ["active"]
-    assert len({httpx.get(f"{daemon.url}/.well-known/jwks.json", **PLAIN).text for daemon in daemons}) == 1
-    somebody = client.register(daemons[0].url)
-    for daemon in daemons:
-        with Api(daemon.url, somebody.token) as other:
-            assert other.get("/v1/me").status_code == 200
-
-
 def test_no_private_half_can_be_read_in_the_database(private_stack, keys):
     auth = private_stack.daemon("auth", **QUICK)
     auth.run("--rotate-keys")

@@ -1,7 +1,8 @@
-"""Sessions of one's own: seen, ended from elsewhere, refreshed in races, and over for good whatever is killed; and the end of
+"""Sessions of one's own: seen, ended from elsewhere, and over for good whatever is killed; and the end of
 an account by its owner."""
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -9,8 +10,6 @@ import pytest
 from support import client
 from support.client import PASSWORD, Api, problem
 from support.waiting import eventually
-
-PARALLEL = 64
 
 
 def log_in(url: str, person, **headers) -> dict:
@@ -199,87 +198,55 @@ def test_the_end_and_the_mail_are_one_transaction(private_stack):
     assert traces() == [(2,), ("token_reused",), ("mail",)]
 
 
-# ---- races
-
-def test_a_race_leaves_one_chain(private_stack, rounds):
-    """--rounds: 64 uses of one token over two daemons, in some rounds one of them dies by kill -9. All who hear of a child hear
-    of the same one, nobody benign is signed out, and one chain lives."""
-    first = private_stack.daemon("auth")
-    second = private_stack.daemon("auth", name="auth-killed")
-    chance = random.Random(5)
-    for number in range(rounds):
-        killing = number == 0 or chance.random() < 0.1
-        somebody = client.register(first.url)
-        token = somebody.tokens["refresh_token"]
-        moment = chance.randrange(PARALLEL)
-        with Api(first.url) as one, Api(second.url) as two, ThreadPoolExecutor(PARALLEL) as pool:
-            def attempt(n, one=one, two=two, token=token, moment=moment, killing=killing):
-                if killing and n == moment:
-                    second.kill()
-                    return None
-                try:
-                    return refresh((one, two)[n % 2], token)
-                except httpx.TransportError:
-                    return None
-
-            answers = [answer for answer in pool.map(attempt, range(PARALLEL)) if answer is not None]
-            assert {answer.status_code for answer in answers} <= ({200, 503} if killing else {200})
-            children = {answer.json()["refresh_token"] for answer in answers if answer.status_code == 200}
-            children.add(refresh(one, token).json()["refresh_token"])
-            assert len(children) == 1, "a token was used twice"
-            state = private_stack.postgres.rows("salus_auth", "SELECT generation, ended_at FROM sessions WHERE id = %s",
-                                                somebody.tokens["session_id"])
-            assert state == [(2, None)]
-            assert refresh(one, children.pop()).status_code == 200
-        if killing:
-            second.start()
-
+# ---- killed
 
 def test_restarts_never_forgive(private_stack, restarts):
     """--restarts: tokens are rotated and revoked while the daemon, Redis (which loses all) or PostgreSQL is killed at a random
-    point. Then no token of before is accepted, and who did nothing wrong goes on."""
+    moment. Then no token of before is accepted, and who did nothing wrong goes on."""
     auth = private_stack.daemon("auth", SALUS_REFRESH_GRACE="0s")
     chance = random.Random(12)
     kept = lost = 0
     for number in range(restarts):
-        victim = ("daemon", "redis", "postgres")[number % 3]
+        victim = (auth, private_stack.bus, private_stack.postgres)[number % 3]
         people = [client.register(auth.url) for _ in range(6)]
-        old, current, revoked = [], {}, []
-        moment = chance.randrange(4, 30)
+        old, current, revoked, unsure = [], {}, [], []
+        killer = threading.Timer(chance.uniform(0, 0.15), victim.kill)
+        killer.start()
         with Api(auth.url) as api:
             for step in range(40):
                 somebody = people[step % len(people)]
                 token = current.get(somebody.id, somebody.tokens["refresh_token"])
-                if step == moment:
-                    {"daemon": auth, "redis": private_stack.bus, "postgres": private_stack.postgres}[victim].kill()
                 try:
-                    if step % 13 == 12 and somebody.auth.post("/v1/auth/logout").status_code == 204:
-                        revoked.append(somebody)
-                        old.append(token)
+                    if step % 13 == 12:
+                        unsure.append(somebody)
+                        if somebody.auth.post("/v1/auth/logout").status_code == 204:
+                            unsure.remove(somebody)
+                            revoked.append(somebody)
+                            old.append(token)
                     answer = refresh(api, token)
                 except httpx.TransportError:
                     continue
                 if answer.status_code == 200:
                     old.append(token)
                     current[somebody.id] = answer.json()["refresh_token"]
-        if victim == "daemon":
-            auth.start()
-        elif victim == "redis":
-            private_stack.bus.empty()
-            private_stack.bus.start()
-        else:
-            private_stack.postgres.start()
-            auth.wait_ready()
+        killer.join()
+        if victim is private_stack.bus:
+            victim.empty()
+        victim.start()
+        eventually(lambda: all(auth.metric("salus_dependency_up", dependency=name) for name in ("postgres", "redis-bus")), within=20)
         with Api(auth.url) as api:
             for somebody in people:
                 if somebody in revoked:
                     eventually(lambda somebody=somebody: refused(somebody.auth), within=20, what="the ended session is known again")
                     continue
+                if somebody in unsure:
+                    continue
                 # The reply to the last use may have been lost: then its token counts as used.
                 answer = refresh(api, current.get(somebody.id, somebody.tokens["refresh_token"]))
                 kept += answer.status_code == 200
                 lost += answer.status_code != 200
-                assert answer.status_code == 200 or victim != "redis", answer.text
+                assert answer.status_code == 200 or victim is not private_stack.bus, answer.text
+            chance.shuffle(old)
             for token in old:
                 problem(refresh(api, token), 401)
     assert lost <= restarts, f"{lost} of {kept + lost} live sessions were lost"

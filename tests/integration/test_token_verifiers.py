@@ -94,9 +94,9 @@ def joserfc():
 
 
 @pytest.fixture(scope="module")
-def judged(request):
+def judged(tokens):
     """The key set, the time, and tokens by our verdict."""
-    now, count = int(time.time()), request.config.getoption("--tokens")
+    now, count = int(time.time()), tokens
     made = subprocess.run([program("token_verdicts"), str(count), "20261129", str(now)], capture_output=True, check=True)
     key_set, *lines = made.stdout.decode("latin-1").splitlines()
     verdicts: dict[str, list[str]] = {}

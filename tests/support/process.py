@@ -11,10 +11,10 @@ from support.waiting import eventually
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on, outside the range that outgoing connections use. Runners beside each other
-    look at different ones."""
+    look at different ones, and other sessions of tests start some seventy further on."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     runner = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for port in range(low - 1 - os.getpid() % 500 * 7 - runner % 7, 1024, -7):
+    for port in range(low - 1 - os.getpid() % 40 * 497 - runner % 7, 1024, -7):
         if port in _given:
             continue
         with socket.socket() as probe:
