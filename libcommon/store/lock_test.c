@@ -139,6 +139,27 @@ static void several_are_counted_fiber(void)
         }
 }
 
+/* It is in nobody's way. */
+static void what_is_no_entry_is_dropped_fiber(void)
+{
+        CM_CLEANUP(cm_arena_deinit) struct cm_arena arena = { 0 };
+        struct cm_redis_reply reply;
+
+        cm_arena_init(&arena, 1024);
+        assert_int_equal(cm_redis_call(client.redis, &arena, &reply, CM_STR("RPUSH"),
+                                       CM_STR("s1:rate_limit:several"),
+                                       CM_STR("9999999999999999 5"), CM_STR_NONE),
+                         0);
+        assert_int_equal(take_several(4, CM_MINUTE), 4);
+        assert_int_equal(take_several(9, CM_MINUTE), 6);
+        assert_int_equal(take_several(1, CM_MINUTE), 0);
+}
+
+static void what_is_no_entry_is_dropped(void **state CM_UNUSED)
+{
+        in_fiber(what_is_no_entry_is_dropped_fiber);
+}
+
 static void several_are_counted(void **state CM_UNUSED)
 {
         in_fiber(several_are_counted_fiber);
@@ -151,6 +172,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(limit_is_exact, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(window_slides, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(several_are_counted, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(what_is_no_entry_is_dropped, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@
  * list, oldest first; the total is that of the list since it began, so that what its ends say is
  * what is in use, and a decision costs the same behind any number of others. A counter per window,
  * or two that are weighted, would be smaller and let up to twice the limit pass, or refuse what
- * should pass. Memory is bounded by the number of decisions within a window, so who has a large
+ * should pass. What is no entry, such as one of an older release, is as old as can be. Memory is
+ * bounded by the number of decisions within a window, so who has a large
  * limit takes several at once.
  */
 
@@ -22,8 +23,8 @@ static struct cm_redis_script script = {
                 "local function at_end(index)\n"
                 "  local entry = redis.call('LINDEX', KEYS[1], index)\n"
                 "  if not entry then return end\n"
-                "  local at, number, total = string.match(entry, '(%d+) (%d+) (%d+)')\n"
-                "  return tonumber(at), tonumber(number), tonumber(total)\n"
+                "  local at, number, total = string.match(entry, '^(%d+) (%d+) (%d+)$')\n"
+                "  return tonumber(at or 0), tonumber(number), tonumber(total)\n"
                 "end\n"
                 "local oldest, number, before = at_end(0)\n"
                 "while oldest and oldest <= now - window do\n"
