@@ -21,7 +21,7 @@ packages := libevent_core libevent_pthreads libpq hiredis jansson libsodium libu
 warnings := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wno-missing-field-initializers -Wno-format-nonliteral
 hardening := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
-flags_release := -O2 -g -fno-math-errno $(hardening) -ffunction-sections -fdata-sections
+flags_release := -O2 -g $(hardening) -ffunction-sections -fdata-sections
 # CM_FAULTS: tests may ask a daemon to die at a certain place; a release has no such thing.
 flags_debug   := -O0 -g3 -DCM_FAULTS
 flags_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DCM_ASAN -DCM_FAULTS

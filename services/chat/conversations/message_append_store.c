@@ -149,39 +149,27 @@ static int look_for_key(struct chat *chat, struct cm_arena *arena, const struct 
         return r < 0 ? r : 0;
 }
 
-/* 0, MESSAGE_NONE or an error. */
-static int is_key_on(struct chat *chat, struct cm_arena *arena,
-                     const struct cm_uuid *conversation_id, int64_t number, struct cm_str key)
+/* Whether it may be written to where the last page was said to end, unseen: the write looks for the
+ * key on its own page, and this on the one before. */
+static int look_before_guess(struct chat *chat, struct cm_arena *arena,
+                             const struct message_append *in, const struct cm_uuid *conversation_id,
+                             int64_t number, bool *may_guess_r)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        const struct cm_str id = message_page_id(arena, conversation_id, number);
-        int64_t count;
+        const struct cm_str before = message_page_id(arena, conversation_id, number - 1);
+        bool has_key = in->message.has_key == CM_PRESENT;
+        int64_t count = 0;
         int r;
 
-        CM_FILTER_IS(&filter, message_page_document, id, &id);
-        cm_filter_compare(&filter, key_of_any, CM_COMPARE_IS, &key);
+        *may_guess_r = !has_key || !in->is_refused;
+        if (!has_key || in->is_refused || number == 0)
+                return 0;
+        CM_FILTER_IS(&filter, message_page_document, id, &before);
+        cm_filter_compare(&filter, key_of_any, CM_COMPARE_IS, &in->message.key);
         r = cm_mongo_count(chat->mongo, &page_collection, message_thread(arena, conversation_id),
                            &filter, &count);
-        if (r)
-                return r > 0 ? -CM_E_DATABASE : r;
-        return count ? 0 : MESSAGE_NONE;
-}
-
-/* May be written to where the last page was said to end, unseen: the write looks for the key on its
- * own page. 0, MESSAGE_NONE (only a look at the page tells) or an error. */
-static int may_guess(struct chat *chat, struct cm_arena *arena, const struct message_append *in,
-                     const struct cm_uuid *conversation_id, int64_t number)
-{
-        int r;
-
-        if (in->message.has_key != CM_PRESENT)
-                return 0;
-        if (in->is_refused)
-                return MESSAGE_NONE;
-        if (number == 0)
-                return 0;
-        r = is_key_on(chat, arena, conversation_id, number - 1, in->message.key);
-        return r < 0 ? r : r == MESSAGE_NONE ? 0 : MESSAGE_NONE;
+        *may_guess_r = count == 0;
+        return r > 0 ? -CM_E_DATABASE : r;
 }
 
 /* What is on the page, or the message when its key is known. */
@@ -205,16 +193,18 @@ static int append_to_last_page(struct chat *chat, struct cm_arena *arena,
 {
         int64_t number = in->conversation->message_count / MESSAGES_A_PAGE;
         int64_t count = in->conversation->message_count % MESSAGES_A_PAGE;
-        int r = MESSAGE_NONE;
+        bool may_guess = false;
+        int r = 0;
 
         if (is_fresh)
-                r = may_guess(chat, arena, in, &conversation_id, number);
-        if (r < 0)
+                r = look_before_guess(chat, arena, in, &conversation_id, number, &may_guess);
+        if (r)
                 return r;
         for (int i = 0; i < TRIES; i++) {
                 struct message_document pair[2];
 
-                if (i > 0 || r == MESSAGE_NONE)
+                r = 0;
+                if (i > 0 || !may_guess)
                         r = look(chat, arena, in, &conversation_id, number, &count, message_r);
                 if (r)
                         return r;

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "base/error.h"
 #include "bus/outbox_document.h"
 #include "events.h"

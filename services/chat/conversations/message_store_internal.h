@@ -1,6 +1,4 @@
 #pragma once
-#include <inttypes.h>
-
 #include "message_store.h"
 
 /* Of the two halves of message_store.h: pages. */

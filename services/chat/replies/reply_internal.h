@@ -39,6 +39,7 @@ struct reply {
         struct cm_buf said;
         struct tool_call_document tools[REPLY_MAX_TOOLS];
         size_t tool_bytes;
+        bool is_full; /* its text is as long as it may be */
         int64_t prompt_tokens;
 };
 

@@ -12,8 +12,6 @@
 
 #define MAX_ROUNDS 16
 
-enum { FULL = 1000 }; /* beside the outcomes of an event log */
-
 static struct cm_metric first_token = CM_HISTOGRAM("salus_chat_first_token_seconds",
                                                    "From a message to the first text of its reply");
 static struct cm_metric fallbacks = CM_COUNTER(
@@ -34,7 +32,7 @@ static struct cm_str what_fits(struct cm_str text, size_t room)
         return (struct cm_str){ text.data, room };
 }
 
-/* 0, FULL or an error. */
+/* What does not fit is left out, and the reply is full. */
 static int say_text(struct reply *reply, struct cm_str text)
 {
         size_t room = (size_t)reply->chat->settings->chat_max_reply - reply->said.len;
@@ -48,7 +46,8 @@ static int say_text(struct reply *reply, struct cm_str text)
         if (!reply->said.len && delta.text.len)
                 cm_histogram_observe_us(&first_token, cm_monotonic_us() - reply->started_us);
         cm_buf_add_str(&reply->said, delta.text);
-        return delta.text.len < text.len ? FULL : 0;
+        reply->is_full = delta.text.len < text.len;
+        return 0;
 }
 
 /* The message's own; else what the person has asked for; else the account's. */
@@ -180,17 +179,17 @@ static int follow_plan(struct reply *reply, struct planner *planner,
         scene->purpose = context_purpose(reply->chat, planner);
         r = ops->start(planner, input, &reply->arena, &run);
 
-        while (r == 0 && step.kind != PLANNER_FINISH) {
+        while (r == 0 && step.kind != PLANNER_FINISH && !reply->is_full) {
                 r = ops->next(run, &step);
                 if (r == 0 && step.kind == PLANNER_SAY)
                         r = say_text(reply, step.text);
                 else if (r == 0 && step.kind == PLANNER_CALL)
                         r = run_round(reply, ops, scene, ++round, &step, run);
         }
-        if (r == 0 || r == FULL)
+        if (r == 0)
                 note_finish(reply, ops, &step);
         ops->end(&run);
-        return r == FULL ? 0 : r;
+        return r;
 }
 
 /* The built-in companion answers while a model is gone, and says that it does. Not when the model

@@ -45,7 +45,7 @@ static int summarize(struct health *health, struct cm_arena *arena, const struct
         return 0;
 }
 
-/* What is read beside the days: three small questions, and a companion waits for the answers. */
+/* What is read beside the days, not one after the other: a companion waits for it. */
 struct beside {
         struct health *health;
         struct cm_arena *arena;
