@@ -146,11 +146,6 @@ void cm_work_lane_free(struct cm_work_lane **lane)
         *lane = NULL;
 }
 
-size_t cm_work_lane_queued(const struct cm_work_lane *lane)
-{
-        return __atomic_load_n(&lane->queued, __ATOMIC_RELAXED);
-}
-
 static bool enqueue(struct cm_work_lane *lane, struct job *job)
 {
         bool room;

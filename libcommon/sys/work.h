@@ -18,7 +18,6 @@ int cm_work_lane_new_nice(const char *name, size_t threads, size_t max_queued, i
                           struct cm_work_lane **lane_r) CM_MUST_CHECK;
 /* Finishes what is queued, then ends the threads. */
 void cm_work_lane_free(struct cm_work_lane **lane);
-size_t cm_work_lane_queued(const struct cm_work_lane *lane); /* any thread */
 
 typedef int cm_work_fn(void *arg);
 
