@@ -109,6 +109,13 @@ const char *cm_uuid_format(const struct cm_uuid *uuid, char out[CM_UUID_TEXT_SIZ
         return out;
 }
 
+struct cm_str cm_uuid_text(struct cm_arena *arena, const struct cm_uuid *uuid)
+{
+        char text[CM_UUID_TEXT_SIZE];
+
+        return cm_arena_str(arena, cm_str_from(cm_uuid_format(uuid, text)));
+}
+
 bool cm_uuid_equal(const struct cm_uuid *a, const struct cm_uuid *b)
 {
         return memcmp(a->bytes, b->bytes, 16) == 0;

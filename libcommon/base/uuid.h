@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/str.h"
 #include "base/time.h"
 
@@ -19,6 +20,7 @@ struct cm_uuid cm_uuid7(cm_time now);
 bool cm_uuid_parse(struct cm_str text, struct cm_uuid *uuid_r);
 /* Lower case. Returns `out`. */
 const char *cm_uuid_format(const struct cm_uuid *uuid, char out[CM_UUID_TEXT_SIZE]);
+struct cm_str cm_uuid_text(struct cm_arena *arena, const struct cm_uuid *uuid);
 bool cm_uuid_equal(const struct cm_uuid *a, const struct cm_uuid *b);
 bool cm_uuid_is_nil(const struct cm_uuid *uuid);
 

@@ -4,13 +4,6 @@
 #include "bus/outbox_document.h"
 #include "events.h"
 
-static struct cm_str id_text(struct cm_arena *arena, const struct cm_uuid *id)
-{
-        char text[CM_UUID_TEXT_SIZE];
-
-        return cm_arena_str(arena, cm_str_from(cm_uuid_format(id, text)));
-}
-
 static struct cm_uuid id_of(const struct conversation_document *conversation)
 {
         struct cm_uuid id = { 0 };
@@ -50,7 +43,7 @@ int conversation_store_find(struct chat *chat, struct cm_arena *arena, const str
                             struct conversation_document *conversation_r)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        struct cm_str key = id_text(arena, id);
+        struct cm_str key = cm_uuid_text(arena, id);
         int r;
 
         CM_FILTER_IS(&filter, conversation_document, id, &key);
@@ -87,8 +80,8 @@ int conversation_store_list(struct chat *chat, struct cm_arena *arena,
                 CM_FILTER_IS(&filter, conversation_document, status, &status);
         else
                 CM_FILTER_IN(&filter, conversation_document, status, shown, CM_COUNT(shown));
-        r = cm_mongo_list(chat->mongo, &conversation_collection, id_text(arena, user_id), &filter,
-                          &page, arena, items_r, NULL);
+        r = cm_mongo_list(chat->mongo, &conversation_collection, cm_uuid_text(arena, user_id),
+                          &filter, &page, arena, items_r, NULL);
         return r > 0 ? -CM_E_DATABASE : r;
 }
 

@@ -18,9 +18,7 @@ struct cm_str message_page_id(struct cm_arena *arena, const struct cm_uuid *conv
 
 struct cm_str message_thread(struct cm_arena *arena, const struct cm_uuid *conversation_id)
 {
-        char text[CM_UUID_TEXT_SIZE];
-
-        return cm_arena_str(arena, cm_str_from(cm_uuid_format(conversation_id, text)));
+        return cm_uuid_text(arena, conversation_id);
 }
 
 void message_page_wake(struct chat *chat, struct cm_str page)

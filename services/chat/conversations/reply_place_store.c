@@ -4,20 +4,13 @@
 
 #define FRESH_US (10 * CM_SECOND)
 
-static struct cm_str uuid_text(struct cm_arena *arena, const struct cm_uuid *id)
-{
-        char text[CM_UUID_TEXT_SIZE];
-
-        return cm_arena_str(arena, cm_str_from(cm_uuid_format(id, text)));
-}
-
 int reply_place_insert(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *reply_id,
                        const struct reply_document *place)
 {
         struct reply_document document = *place;
         int r;
 
-        document.id = uuid_text(arena, reply_id);
+        document.id = cm_uuid_text(arena, reply_id);
         r = cm_mongo_insert(chat->mongo, &reply_collection, document.id, &document, NULL);
         return r == CM_MONGO_DUPLICATE ? 0 : r > 0 ? -CM_E_DATABASE : r;
 }
@@ -44,7 +37,7 @@ int reply_places_complete(struct chat *chat, struct cm_arena *arena,
         int r = 0;
 
         for (size_t i = 0; i < count; i++)
-                ids[i] = uuid_text(arena, &reply_ids[i]);
+                ids[i] = cm_uuid_text(arena, &reply_ids[i]);
         CM_FILTER_IN(&filter, reply_document, id, ids, count);
         if (count)
                 r = cm_mongo_list(chat->mongo, &reply_collection, ids[0], &filter, &page, arena,
@@ -59,7 +52,7 @@ int reply_place_find(struct chat *chat, struct cm_arena *arena, const struct cm_
                      const struct cm_uuid *user_id, struct reply_document *place_r)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
-        struct cm_str id = uuid_text(arena, reply_id);
+        struct cm_str id = cm_uuid_text(arena, reply_id);
         int r;
 
         *place_r = (struct reply_document){ .seq = 0 };

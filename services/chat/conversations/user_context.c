@@ -6,20 +6,13 @@
 
 /* How a person wants to be talked to: one document, replaced as a whole. */
 
-static struct cm_str id_text(struct cm_arena *arena, const struct cm_uuid *user_id)
-{
-        char text[CM_UUID_TEXT_SIZE];
-
-        return cm_arena_str(arena, cm_str_from(cm_uuid_format(user_id, text)));
-}
-
 int user_context_load(struct chat *chat, struct cm_arena *arena, const struct cm_uuid *user_id,
                       struct user_context *context_r)
 {
         CM_CLEANUP(cm_filter_deinit) struct cm_filter filter = { 0 };
         struct cm_faults faults = { .count = 0 };
         struct user_context_document found;
-        struct cm_str id = id_text(arena, user_id);
+        struct cm_str id = cm_uuid_text(arena, user_id);
         int r;
 
         *context_r = (struct user_context){ .user_id = *user_id };
@@ -98,7 +91,7 @@ int user_context_write(struct cm_request *request, const struct user_context_wri
 {
         struct user_context context;
         struct user_context_document document = {
-                .id = id_text(cm_request_arena(request), &cm_request_claims(request)->sub),
+                .id = cm_uuid_text(cm_request_arena(request), &cm_request_claims(request)->sub),
                 .preferences = json_of(request, &context_preferences_schema, &in->preferences),
                 .ai_profile = json_of(request, &context_ai_profile_schema, &in->ai_profile),
                 .last_updated = cm_request_now(request) / CM_MILLISECOND * CM_MILLISECOND,
